@@ -201,14 +201,14 @@ def in_form(data: bytes, dims: tuple[int, ...], form: str, folder: Path) -> byte
 
 def compared(reference: bytes, other: bytes, dims: tuple[int, ...], folder: Path) -> WeightReport:
     shape = (8, 8, 3) if dims == IMAGE else (1, 12, 1)
-    networks = []
-    for name, data in (("reference", reference), ("quantised", other)):
-        (folder / f"{name}.onnx").write_bytes(data)
-        networks.append(load_network(folder / f"{name}.onnx", image_shape=shape, classes=3))
+    made = {"reference.onnx": reference, "quantised.onnx": other}
+    for name, data in made.items():
+        (folder / name).write_bytes(data)
+    ours, theirs = (load_network(folder / name, image_shape=shape, classes=3) for name in made)
     images = drawn(dims)
     if dims == IMAGE:
         images = images.transpose(0, 2, 3, 1)
-    return compare_weights(*networks, images.reshape(len(images), -1))
+    return compare_weights(ours, theirs, images.reshape(len(images), -1))
 
 
 @pytest.mark.parametrize("form", FORMS)

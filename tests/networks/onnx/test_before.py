@@ -191,9 +191,18 @@ def whole(path: Path, rows: bool) -> tuple[Weighted, ...]:
     return weights_of(load_network(path, image_shape=SHAPE, classes=6, layout=layout))
 
 
-CODES = {"s1": np.float32(0.02), "z1": np.uint8(100), "s2": np.float32(0.05), "z2": np.uint8(90)}
-CONSTANT = {"k": np.uint8([10, 60, 200, 120, 90, 30]), "ks": np.float32(0.01), "kz": np.uint8(80)}
-INTEGERS = {"w": RNG.integers(-90, 90, (48, 6)).astype(np.int8), "ws": np.float32(0.01)}
+CODES: dict[str, Array] = {
+    **{"s1": np.array(0.02, np.float32), "z1": np.array(100, np.uint8)},
+    **{"s2": np.array(0.05, np.float32), "z2": np.array(90, np.uint8)},
+}
+CONSTANT: dict[str, Array] = {
+    "k": np.array([10, 60, 200, 120, 90, 30], np.uint8),
+    **{"ks": np.array(0.01, np.float32), "kz": np.array(80, np.uint8)},
+}
+INTEGERS: dict[str, Array] = {
+    "w": RNG.integers(-90, 90, (48, 6)).astype(np.int8),
+    "ws": np.array(0.01, np.float32),
+}
 
 
 @pytest.mark.parametrize("operator", ["Add", "Sub", "Mul", "Div", "BatchNormalization"])
@@ -262,7 +271,7 @@ def test_a_constant_in_codes_is_added_or_multiplied(
     for each in nodes[1:3]:
         each.domain = "com.microsoft"
     bias = RNG.integers(-2000, 2000, 6).astype(np.int32)
-    held = {**CODES, **CONSTANT, **INTEGERS, "wz": np.int8(0), "b": bias}
+    held = {**CODES, **CONSTANT, **INTEGERS, "wz": np.array(0, np.int8), "b": bias}
     layer = written(tmp_path / "n.onnx", nodes, held, True)
     numbers = (CONSTANT["k"].astype(np.float64) - 80) * 0.01
     own = bias * 0.02 * 0.01
@@ -287,7 +296,10 @@ def test_a_step_that_is_lost_on_the_way_is_not_taken_for_none(
     tmp_path: Path, operator: str, known: bool
 ) -> None:
     """A ReLU ends the steps of every file; the others may stand elsewhere in another one."""
-    settings = {"MaxPool": {"kernel_shape": [1, 1]}, "Transpose": {"perm": [0, 1, 3, 2]}}
+    settings: dict[str, dict[str, Any]] = {
+        "MaxPool": {"kernel_shape": [1, 1]},
+        "Transpose": {"perm": [0, 1, 3, 2]},
+    }
     nodes = [
         node("Mul", ["x", "c"], ["a"]),
         node(operator, ["a"], ["s"], **settings.get(operator, {})),
@@ -316,15 +328,16 @@ def test_codes_that_begin_at_zero_may_stand_for_a_rectifier(tmp_path: Path) -> N
         node("Gemm", ["a", "v"], ["y"]),
     ]
     held = {"w": floats(48, 3), "b": floats(3), "v": floats(3, 6), "f": floats(3), "g": floats(1)}
+    held["s1"] = CODES["s1"]
     path = tmp_path / "n.onnx"
-    written(path, nodes, {**held, "s1": CODES["s1"], "z": np.uint8(0)}, True)
+    written(path, nodes, {**held, "z": np.array(0, np.uint8)}, True)
     one, two = whole(path, True)
     assert one.relu
     assert one.behind == ()
     assert [step.factor.shape for step in two.before] == [(1, 3), (1, 3)]
     assert two.cuts == (1,)
     assert two.known
-    written(path, nodes, {**held, "s1": CODES["s1"], "z": np.uint8(9)}, True)
+    written(path, nodes, {**held, "z": np.array(9, np.uint8)}, True)
     one, two = whole(path, True)
     assert len(one.behind) == 2
     assert two.before == ()
