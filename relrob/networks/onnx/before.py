@@ -30,6 +30,8 @@ _ENDING: Final = (
 # The kinds of layers that read rows, and those that read images, channels first.
 _ROWS: Final = ("dense",)
 _IMAGES: Final = ("conv", "depthwise")
+# Of a step on the channels of an image that was flattened, one channel after the other.
+_FLAT: Final = ("flat",)
 
 
 class Step(NamedTuple):
@@ -74,6 +76,12 @@ class Steps:
         """The steps behind a node, and whether one was lost on the way."""
         if node.op_type in _NEUTRAL:
             return before, False
+        if node.op_type in ("Flatten", "Reshape"):
+            before = tuple(
+                step._replace(kinds=_FLAT) if "conv" in step.kinds else step for step in before
+            )
+            kept = _since(before, [step.kinds in ((), _FLAT) for step in before])
+            return kept, len(kept) < len(before)
         if node.op_type in _TURNING:
             # Channels may stand elsewhere behind it.
             kept = _since(before, [not step.kinds for step in before])
@@ -88,6 +96,7 @@ class Steps:
     def put_before(self, layer: Weighted, source: str) -> Weighted:
         """The layer, which reads the value `source`, with the steps before it."""
         steps = self._steps.get(source, ())
+        steps = tuple(_in_rows(step, layer) for step in steps)
         told = _since(steps, [not step.kinds or layer.kind in step.kinds for step in steps])
         made = layer.fed_by([step.affine for step in told])
         off = layer.fed_by([step.off for step in told]).before
@@ -127,6 +136,18 @@ def behind(layer: Weighted, step: Step) -> Weighted | None:
         bias_steps=steps if steps.any() else None,
         tied=layer.tied and not off.shift.any(),
     )
+
+
+def _in_rows(step: Step, layer: Weighted) -> Step:
+    """A step on channels that were flattened, one number a column; as it is where the columns of
+    the layer are not such."""
+    fan = layer.shape[1]
+    if step.kinds != _FLAT or fan % step.affine.factor.size:
+        return step
+    affine, off = (
+        Affine(*(np.repeat(each, fan // each.size) for each in pair)) for pair in step[:2]
+    )
+    return step._replace(affine=affine, off=off, kinds=_ROWS)
 
 
 def _since(steps: tuple[Step, ...], fit: list[bool]) -> tuple[Step, ...]:

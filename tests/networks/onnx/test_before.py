@@ -80,6 +80,18 @@ BEFORE_ROWS: dict[str, tuple[list[Any], dict[str, Array], int]] = {
         1,
     ),
     "columns": ([node("Mul", ["x", "c"], ["s"])], constant(48), 1),
+    "channels, then flat": (
+        [
+            *(node("Reshape", ["x", "n"], ["i"]), node("Relu", ["i"], ["r"])),
+            node("Mul", ["r", "d"], ["m"]),
+            *(
+                node("BatchNormalization", ["m", *NORMALISED], ["b1"]),
+                node("Flatten", ["b1"], ["s"]),
+            ),
+        ],
+        {"n": np.array([1, 3, 4, 4]), "d": floats(3, 1, 1), **NORMALISED},
+        2,
+    ),
     "columns, then another order": (
         [node("Mul", ["x", "c"], ["a"]), node("Flatten", ["a"], ["s"])],
         constant(48),
