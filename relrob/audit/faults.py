@@ -10,6 +10,7 @@ import numpy as np
 from relrob.audit.diagnosis import Diagnosis
 from relrob.audit.layers import Compared
 from relrob.audit.matching import ALIKE, UNLIKE, cosine
+from relrob.audit.standing import places
 from relrob.networks.weighted import Weighted
 
 # Layers of fewer weights say nothing of a whole network.
@@ -38,9 +39,35 @@ def weight_faults(layers: Sequence[Compared]) -> tuple[Diagnosis, ...]:
     whole = _whole(layers)
     if whole is not None:
         return (*found, whole)
+    found += _steps(layers)
     for one in layers:
         found += [*_scales(one), *_unfit(one), *_zeros(one), *_weights(one), *_biases(one)]
     return (*found, *_swapped(layers))
+
+
+def _steps(layers: Sequence[Compared]) -> Iterator[Diagnosis]:
+    """Steps of the reference, a normalisation or constants, that the file makes otherwise or leaves
+    out, beside weights that are the reference's."""
+    changed = [one for one in layers if one.match.undone and not one.wide and not one.match.swapped]
+    told = [(one.match.quantised.label, places(one.match.undone)) for one in changed]
+    if len(told) > 1 and 2 * len(told) > len(layers):
+        yield Diagnosis(
+            "stale-weights",
+            f"the normalisations or constants that stand beside the weights of "
+            f"{_of(len(told), len(layers))} layers are not the reference's, whose weights these "
+            "are: they are of another state of the reference, or were left out",
+            {"layers": [label for label, _ in told]},
+            "quantise this reference again",
+        )
+        return
+    for label, count in told:
+        yield Diagnosis(
+            "changed-weights",
+            f"{label}: the normalisation or the constants beside its weights are not the "
+            f"reference's, or were left out, for {count} of its inputs or outputs",
+            {"layer": label, "places": count},
+            "convert again",
+        )
 
 
 def nothing_quantised(layers: Sequence[Weighted]) -> tuple[Diagnosis, ...]:

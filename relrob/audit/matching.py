@@ -11,9 +11,10 @@ from typing import Final
 import numpy as np
 
 from relrob.audit.diagnosis import Diagnosis
+from relrob.audit.standing import undone, written
 from relrob.domain.arrays import Doubles, Ints
-from relrob.networks.folds import forms, handed_on, taken
-from relrob.networks.weighted import NotReadError, Weighted
+from relrob.networks.folds import handed_on, taken
+from relrob.networks.weighted import Affine, NotReadError, Weighted
 
 # Cosines: of weights that were quantised, and of two networks that have nothing to do with another.
 ALIKE: Final = 0.9
@@ -33,7 +34,7 @@ class Match:
     channels. `place`: its number among the layers of
     the quantised network; `partner`: the number at which its weights were expected. `outputs`: the
     class of the reference that each output of a last layer stands for, None where the order is the
-    same.
+    same. `moved`: are the columns in another order?
     """
 
     reference: Weighted
@@ -42,6 +43,13 @@ class Match:
     partner: int
     view: str = ""
     outputs: tuple[int, ...] | None = None
+    moved: bool = False
+
+    @property
+    def undone(self) -> tuple[Affine, ...]:
+        """The reference's steps that the quantised network makes nowhere, or otherwise; those
+        before columns in another order are not compared."""
+        return () if self.moved else undone(self.reference, self.quantised)
 
     @property
     def cosine(self) -> float:
@@ -164,7 +172,7 @@ def _viewed(
     """The match of two layers in the form, and in the order of inputs, that fits best."""
     matches = [
         _in_order(Match(ours, quantised, place, place), reference, number, image_shape)
-        for ours in forms(reference[number])
+        for ours in written(reference[number], quantised)
     ]
     if len(matches) == 1:
         return matches[0]
@@ -187,15 +195,15 @@ def _hand_on(
 
     def nearest(number: int, made: Iterable[Weighted]) -> tuple[tuple[float, float], Match]:
         old = found[number]
-        start = replace(old, quantised=quantised[old.place], view="")
+        start = replace(old, quantised=quantised[old.place], view="", moved=False)
         told = (
             _in_order(replace(start, reference=each), layers, number, image_shape) for each in made
         )
         last = old.place == len(quantised) - 1
         return min(((_distance(each, last=last), each) for each in told), key=lambda pair: pair[0])
 
-    def written(number: int, layer: Weighted) -> Iterator[Weighted]:
-        yield from forms(layer)
+    def as_written(number: int, layer: Weighted) -> Iterator[Weighted]:
+        yield from written(layer, quantised[found[number].place])
         if number in feeders:
             yield from (form for form, _ in handed_on(layer))
 
@@ -203,17 +211,18 @@ def _hand_on(
         giver = layer.feeder
         if giver is None:
             continue
-        kept = nearest(number, written(number, layers[number]))[0]
+        kept = nearest(number, as_written(number, layers[number]))[0]
         least = _both(_distance(found[giver], last=False), kept)
         for form, step in handed_on(layers[giver]):
             fed = taken(layer, step)
             if fed is None:
                 continue
             far, match = nearest(giver, [form])
-            far = _both(far, nearest(number, written(number, fed))[0])
+            far = _both(far, nearest(number, as_written(number, fed))[0])
             if far < least:
                 least, found[giver], layers[number] = far, match, fed
-        found[number] = nearest(number, forms(layers[number]))[1]
+        place = found[number].place
+        found[number] = nearest(number, written(layers[number], quantised[place]))[1]
 
 
 def _both(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
@@ -241,7 +250,8 @@ def _in_order(
     """The match in the order of inputs that fits best."""
     quantised, lost = plain.quantised, 1 - plain.cosine
     for view, columns in _views(reference, number, image_shape):
-        match = replace(plain, quantised=quantised.reordered(columns), view=view)
+        turned = quantised.reordered(columns)
+        match = replace(plain, quantised=turned, view=view, moved=True)
         if match.cosine > ALIKE and 1 - match.cosine < _BETTER * lost:
             plain, lost = match, 1 - match.cosine
     return plain

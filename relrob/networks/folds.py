@@ -18,7 +18,7 @@ def forms(layer: Weighted) -> Iterator[Weighted]:
     with the steps after it folded in as well. A shift of values that are padded stays."""
     yield from _read(layer)
     for step in layer.after:
-        layer = layer.folded_in(*_wide(step, layer))
+        layer = replace(layer.folded_in(*_wide(step, layer)), after=layer.after[1:])
         yield from _read(layer)
 
 
@@ -49,17 +49,20 @@ def taken(layer: Weighted, step: Affine) -> Weighted | None:
 
 
 def _read(layer: Weighted) -> Iterator[Weighted]:
-    """The forms of `before`."""
+    """The forms of `before`; each keeps the steps that it leaves before it."""
     yield layer
-    made = replace(layer, stored=None, folded=True, before=())
+    made = replace(layer, stored=None, folded=True)
     for factor, shift in reversed(layer.before):
         bias = np.zeros(layer.shape[0]) if made.bias is None else made.bias
         moved = bias + (made.values * shift).sum(axis=1)
-        scaled = replace(made, values=made.values * factor)
+        rest = made.before[:-1]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            added = Affine(np.ones((1, 1)), shift / factor)
+        scaled = replace(made, values=made.values * factor, before=(*rest, added))
         yield scaled
         if layer.padded and shift.any():
             return
-        made = replace(scaled, bias=moved, bias_steps=None)
+        made = replace(scaled, bias=moved, bias_steps=None, before=rest)
         yield made
 
 

@@ -129,6 +129,10 @@ class Weighted:
     step nearest to them, in arrays that broadcast to `values`; `behind`: to the outputs, one number
     or one an output, the first step nearest to them. `after`: those of `behind` that `values` do
     not hold; `bare`: the layer where `values` hold none of them, None where it is this one.
+    `known`: does `before` hold all that the network does to the inputs since the layers before, or
+    since the last step that is no affine one? `cuts`: numbers of steps of `before` behind which a
+    quantiser may have taken a ReLU away. `before_off`, `after_off`: how far rounding may have moved
+    each number of `before` and `after`, () where the file holds them as floats.
     `feeder`: the number of the layer that alone feeds this one, through `behind` of that and
     nothing else; else None. `padded`: zeros stand around what a convolution reads, which no shift
     reaches. relrob.networks.folds says where a converter may put these steps.
@@ -154,6 +158,10 @@ class Weighted:
     after: tuple[Affine, ...] = ()
     behind: tuple[Affine, ...] = ()
     bare: Weighted | None = None
+    known: bool = False
+    cuts: tuple[int, ...] = ()
+    before_off: tuple[Affine, ...] = ()
+    after_off: tuple[Affine, ...] = ()
     feeder: int | None = None
     padded: bool = False
 
@@ -168,9 +176,8 @@ class Weighted:
             self,
             values=self.values[:, columns],
             stored=None if self.stored is None else self.stored.at((slice(None), columns)),
-            before=tuple(
-                Affine(*(_at(each, columns) for each in affine)) for affine in self.before
-            ),
+            before=_steps_at(self.before, columns),
+            before_off=_steps_at(self.before_off, columns),
             bare=None if self.bare is None else self.bare.reordered(columns),
         )
 
@@ -217,6 +224,11 @@ class Weighted:
             bias=None if self.bias is None else self.bias[rows],
             bias_steps=None if self.bias_steps is None else self.bias_steps[rows],
         )
+
+
+def _steps_at(steps: tuple[Affine, ...], columns: Ints) -> tuple[Affine, ...]:
+    """Steps before a layer, for these columns."""
+    return tuple(Affine(*(_at(each, columns) for each in step)) for step in steps)
 
 
 def _at(values: Doubles, columns: Ints) -> Doubles:

@@ -108,7 +108,7 @@ MUTANTS = (
     ),
     Mutant(
         "reader: a normalisation without its epsilon",
-        "relrob/networks/onnx/weighted.py",
+        "relrob/networks/onnx/before.py",
         'variance + float(attributes(node).get("epsilon", 1e-5))',
         "variance",
         _READERS,

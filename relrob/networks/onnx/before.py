@@ -1,9 +1,10 @@
-"""What an ONNX graph does to values before a layer with weights reads them: constants added and
-multiplied, which a converter may fold into the weights."""
+"""What an ONNX graph does to values before a layer with weights reads them, and to what a layer
+gives: constants added and multiplied, which a converter may fold into the weights."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -13,19 +14,35 @@ from relrob.domain.arrays import Doubles
 from relrob.networks.onnx.constants import Constant, attributes
 from relrob.networks.weighted import Affine, Weighted
 
-_NEUTRAL: Final = ("Cast", "Identity", "Dropout")
+# Operators that make a step of their constants.
+AFFINE: Final = ("BatchNormalization", "Add", "Sub", "Mul", "Div", "QLinearAdd", "QLinearMul")
+_CODED: Final = ("QuantizeLinear", "QLinearAdd", "QLinearMul")
+_NEUTRAL: Final = (
+    *("Cast", "Identity", "Dropout", "QuantizeLinear", "DequantizeLinear"),
+    "DynamicQuantizeLinear",
+)
 _TURNING: Final = ("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze")
+# Functions behind which no step goes into the next layer, and which no optimiser moves.
+_ENDING: Final = (
+    *("Relu", "Clip", "LeakyRelu", "PRelu", "Elu", "Selu", "Gelu", "Sigmoid", "Tanh", "Softmax"),
+    *("HardSigmoid", "HardSwish", "Erf"),
+)
 # The kinds of layers that read rows, and those that read images, channels first.
 _ROWS: Final = ("dense",)
 _IMAGES: Final = ("conv", "depthwise")
+# Of a step on the channels of an image that was flattened, one channel after the other.
+_FLAT: Final = ("flat",)
 
 
 class Step(NamedTuple):
-    """The constants of a node. `kinds`: of the layers whose channels they belong to; () for single
-    numbers, which belong to all."""
+    """The constants of a node, and how far rounding may have moved each of them. `kinds`: of the
+    layers whose channels they belong to; () for single numbers, which belong to all. `cut`: may a
+    quantiser have taken a ReLU away behind it?"""
 
     affine: Affine
+    off: Affine
     kinds: tuple[str, ...]
+    cut: bool = False
 
 
 class Steps:
@@ -33,25 +50,104 @@ class Steps:
 
     def __init__(self) -> None:
         self._steps: dict[str, tuple[Step, ...]] = {}
+        # Values before which a step may stand that is not read.
+        self._unsure: set[str] = set()
 
-    def take(self, node: onnx.NodeProto, source: str, constants: Mapping[str, Constant]) -> None:
-        """Take in a node that reads the value `source`."""
+    def take(
+        self, node: onnx.NodeProto, source: str, constants: Mapping[str, Constant], floor: bool
+    ) -> None:
+        """Take in a node that reads the value `source`. `floor`: its codes begin at 0."""
         before, out = self._steps.get(source, ()), node.output[0]
+        after, lost = self._behind(node, source, before, constants)
+        if floor and after and node.op_type in _CODED:
+            after = (*after[:-1], after[-1]._replace(cut=True))
+        self._steps[out] = after
+        ends = node.op_type in _ENDING
+        if lost or (not ends and any(name in self._unsure for name in node.input)):
+            self._unsure.add(out)
+
+    def _behind(
+        self,
+        node: onnx.NodeProto,
+        source: str,
+        before: tuple[Step, ...],
+        constants: Mapping[str, Constant],
+    ) -> tuple[tuple[Step, ...], bool]:
+        """The steps behind a node, and whether one was lost on the way."""
         if node.op_type in _NEUTRAL:
-            self._steps[out] = before
-        elif node.op_type in _TURNING:
+            return before, False
+        if node.op_type in ("Flatten", "Reshape"):
+            before = tuple(
+                step._replace(kinds=_FLAT) if "conv" in step.kinds else step for step in before
+            )
+            kept = _since(before, [step.kinds in ((), _FLAT) for step in before])
+            return kept, len(kept) < len(before)
+        if node.op_type in _TURNING:
             # Channels may stand elsewhere behind it.
-            self._steps[out] = _since(before, [not step.kinds for step in before])
-        else:
-            step = _step(node, source, constants)
-            if step is not None:
-                self._steps[out] = (*before, step)
+            kept = _since(before, [not step.kinds for step in before])
+            return kept, len(kept) < len(before)
+        step = step_of(node, source, constants)
+        if step is not None:
+            return (*before, step), False
+        constant = any(name in constants for name in node.input)
+        unread = node.op_type in AFFINE and constant
+        return (), unread or (bool(before) and node.op_type not in _ENDING)
 
     def put_before(self, layer: Weighted, source: str) -> Weighted:
         """The layer, which reads the value `source`, with the steps before it."""
         steps = self._steps.get(source, ())
+        steps = tuple(_in_rows(step, layer) for step in steps)
         told = _since(steps, [not step.kinds or layer.kind in step.kinds for step in steps])
-        return layer.fed_by([step.affine for step in told])
+        made = layer.fed_by([step.affine for step in told])
+        off = layer.fed_by([step.off for step in told]).before
+        if len(made.before) < len(steps):
+            return replace(made, before_off=off[len(off) - len(made.before) :])
+        cuts = tuple(number for number, step in enumerate(told, start=1) if step.cut)
+        return replace(made, before_off=off, cuts=cuts, known=source not in self._unsure)
+
+
+def behind(layer: Weighted, step: Step) -> Weighted | None:
+    """The layer with a step on its outputs: a constant that is added goes into the bias, a factor
+    into the weights where these are floats. Integers stay as they are, and the step stands behind
+    them. None where the step is one of other channels."""
+    outputs = layer.shape[:1]
+    if (step.kinds and layer.kind not in step.kinds) or any(
+        each.size not in (1, *outputs) for each in step.affine
+    ):
+        return None
+    affine, off = (Affine(*(np.broadcast_to(n, outputs) for n in a)) for a in step[:2])
+    added = bool((affine.factor == 1).all() and not off.factor.any())
+    told = replace(layer, behind=(*layer.behind, affine), bare=layer.bare or layer)
+    if not added and layer.stored is None:
+        return told.folded_in(*affine)
+    if not added or layer.after:
+        return replace(
+            told,
+            after=(*layer.after, affine),
+            after_off=(*layer.after_off, off),
+            bare=None,
+            result=None,
+        )
+    steps = np.zeros(outputs) if layer.bias_steps is None else layer.bias_steps
+    steps = steps + 2 * off.shift
+    return replace(
+        layer if layer.bare is None else told,
+        bias=affine.shift + (0 if layer.bias is None else layer.bias),
+        bias_steps=steps if steps.any() else None,
+        tied=layer.tied and not off.shift.any(),
+    )
+
+
+def _in_rows(step: Step, layer: Weighted) -> Step:
+    """A step on channels that were flattened, one number a column; as it is where the columns of
+    the layer are not such."""
+    fan = layer.shape[1]
+    if step.kinds != _FLAT or fan % step.affine.factor.size:
+        return step
+    affine, off = (
+        Affine(*(np.repeat(each, fan // each.size) for each in pair)) for pair in step[:2]
+    )
+    return step._replace(affine=affine, off=off, kinds=_ROWS)
 
 
 def padded(node: onnx.NodeProto) -> bool:
@@ -68,19 +164,45 @@ def _since(steps: tuple[Step, ...], fit: list[bool]) -> tuple[Step, ...]:
     return steps[len(fit) - fit[::-1].index(False) :] if False in fit else steps
 
 
-def _step(node: onnx.NodeProto, source: str, constants: Mapping[str, Constant]) -> Step | None:
-    """The step of a node, None of one that is none."""
-    others = [constants[name].floats for name in node.input if name in constants]
-    if node.op_type == "BatchNormalization" and len(others) == 4:
-        gamma, beta, mean, variance = (each.ravel() for each in others)
-        factor = gamma / np.sqrt(variance + float(attributes(node).get("epsilon", 1e-5)))
-        return Step(Affine(factor, beta - mean * factor), (*_ROWS, *_IMAGES))
-    if len(others) != 1 or len(node.input) != 2:
+def step_of(node: onnx.NodeProto, source: str, constants: Mapping[str, Constant]) -> Step | None:
+    """The step of a node that reads the value `source`, None of one that is none."""
+    if node.op_type not in AFFINE:
         return None
-    values, first = others[0], node.input[0] == source
+    coded = node.op_type.startswith("QLinear")
+    names = [node.input[0], node.input[3]] if coded else list(node.input)
+    others = [constants[name] for name in names if name in constants]
+    if node.op_type == "BatchNormalization":
+        return _normalised(node, others) if len(others) == 4 else None
+    if len(others) != 1 or len(names) != 2:
+        return None
+    first = names[0] == source
+    held = others[0]
+    if coded:
+        places = (4, 5) if first else (1, 2)
+        scale, zero = (constants.get(node.input[place]) for place in places)
+        if scale is None or (held.values.size > 1 and scale.values.size > 1):
+            return None
+        held = held.scaled(scale, zero, -1)
+    values = held.floats
     kinds = _kinds(values)
-    made = _affine(node.op_type, values.ravel(), first)
-    return None if kinds is None or made is None else Step(made, kinds)
+    made = _affine(node.op_type.removeprefix("QLinear"), values.ravel(), _half(held), first)
+    return None if kinds is None or made is None else Step(*made, kinds)
+
+
+def _normalised(node: onnx.NodeProto, others: list[Constant]) -> Step:
+    """A batch normalisation of gamma, beta, mean and variance."""
+    gamma, beta, mean, variance = (each.floats.ravel() for each in others)
+    root = np.sqrt(variance + float(attributes(node).get("epsilon", 1e-5)))
+    factor = gamma / root
+    off = _half(others[0]) / root
+    moved = _half(others[1]) + np.abs(mean) * off
+    return Step(Affine(factor, beta - mean * factor), Affine(off, moved), (*_ROWS, *_IMAGES))
+
+
+def _half(constant: Constant) -> Doubles:
+    """Half a step of each number of a constant, 0 for floats."""
+    values = np.zeros(constant.values.size)
+    return values if constant.scales is None else values + float(constant.scales.max()) / 2
 
 
 def _kinds(values: Doubles) -> tuple[str, ...] | None:
@@ -94,17 +216,21 @@ def _kinds(values: Doubles) -> tuple[str, ...] | None:
     return _ROWS if wide == [-1] and values.ndim <= 2 else None
 
 
-def _affine(operator: str, constants: Doubles, first: bool) -> Affine | None:
-    """x + c, x - c, c - x, x * c or x / c; `first`: x stands first."""
-    one, zero = np.ones(1), np.zeros(1)
+def _affine(
+    operator: str, constants: Doubles, half: Doubles, first: bool
+) -> tuple[Affine, Affine] | None:
+    """x + c, x - c, c - x, x * c or x / c, and how far rounding moves it; `first`: x stands
+    first."""
+    one, zero = np.ones(constants.shape), np.zeros(constants.shape)
     match operator:
         case "Add":
-            return Affine(one, constants)
+            return Affine(one, constants), Affine(zero, half)
         case "Sub":
-            return Affine(one, -constants) if first else Affine(-one, constants)
+            made = Affine(one, -constants) if first else Affine(-one, constants)
+            return made, Affine(zero, half)
         case "Mul":
-            return Affine(constants, zero)
+            return Affine(constants, zero), Affine(half, zero)
         case "Div" if first and constants.all():
-            return Affine(1 / constants, zero)
+            return Affine(1 / constants, zero), Affine(half / constants**2, zero)
         case _:
             return None

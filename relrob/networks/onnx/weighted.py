@@ -10,12 +10,12 @@ from typing import Final
 import numpy as np
 import onnx
 
-from relrob.domain.arrays import Doubles
 from relrob.domain.network import Network
 from relrob.networks.content import checked_bytes
-from relrob.networks.onnx.before import Steps, padded
+from relrob.networks.onnx.before import AFFINE, Steps, behind, padded, step_of
 from relrob.networks.onnx.blocks import in_blocks
 from relrob.networks.onnx.constants import Constant, attributes, derived, held
+from relrob.networks.onnx.scaled import biased_times, times
 from relrob.networks.weighted import Codes, NotReadError, Weighted, stored_of
 
 # Operators whose weights are not read.
@@ -107,7 +107,9 @@ class Walk:
             given = made.given if before is None else before.read_by(made.given)
             made = replace(made, label=label, depth=depth + 1, given=given, tensor=node.output[0])
             self._found.append(self._steps.put_before(made, source))
-            value = _Value(depth + 1, len(self._found) - 1, made.result, linear=True)
+            held = made.result
+            linear = held is None or held.zero != held.least
+            value = _Value(depth + 1, len(self._found) - 1, held, linear)
             self._values[node.output[0]] = value
             return
         for name in node.output:
@@ -115,33 +117,37 @@ class Walk:
         if not source:
             return
         self._follow(node, source)
-        if self._values[node.output[0]].owner is None:
-            self._steps.take(node, source, self._constants)
+        made_of = self._values[node.output[0]]
+        if made_of.owner is None:
+            codes = made_of.codes
+            floor = codes is not None and codes.zero == codes.least
+            self._steps.take(node, source, self._constants, floor)
 
     def _follow(self, node: onnx.NodeProto, source: str) -> None:
         """A step on the output of a layer: bias, normalisation, ReLU, codes."""
         value, out = self._values[source], node.output[0]
-        if node.op_type in ("QuantizeLinear", "QLinearAdd"):
-            self._coded(node, value)
+        alone = self._readers.get(source, 0) <= 1
+        if node.op_type == "QuantizeLinear":
+            self._coded(out, value, self.codes(out, node.input[1], "".join(node.input[2:3])))
             return
         if node.op_type == "DequantizeLinear":
             read = self.codes(out, node.input[1], "".join(node.input[2:3]))
             codes = None if value.codes is None else value.codes.read_by(read)
-            self._values[out] = replace(value, codes=codes)
+            self._values[out] = replace(value, codes=codes, linear=value.linear and alone)
             if value.owner is not None and codes is not None:
                 self._found[value.owner] = replace(self._found[value.owner], result=codes)
             return
         owner = value.owner
-        if owner is None or self._readers.get(source, 0) > 1:
+        if alone and owner is not None and value.linear and node.op_type in AFFINE:
+            self._combined(node, source, value, owner)
+        if node.op_type in ("QLinearAdd", "QLinearMul"):
+            self._coded(out, self._values[out], self.codes(out, node.input[6], node.input[7]))
+        elif owner is None or not alone:
             if node.op_type in _PASSING:
                 self._values[out] = replace(value, owner=None)
-            return
-        layer = self._found[owner]
-        if node.op_type in ("Add", "Sub", "Mul", "BatchNormalization") and value.linear:
-            self._combined(node, value, layer)
         elif node.op_type in ("Relu", "Clip"):
             self._found[owner] = replace(
-                layer, relu=True, capped=node.op_type == "Clip", tensor=out
+                self._found[owner], relu=True, capped=node.op_type == "Clip", tensor=out
             )
             self._values[out] = replace(value, linear=False)
         elif node.op_type in ("Cast", "Identity"):
@@ -149,65 +155,29 @@ class Walk:
         elif node.op_type in _PASSING:
             self._values[out] = replace(value, owner=None)
 
-    def _combined(self, node: onnx.NodeProto, value: _Value, layer: Weighted) -> None:
-        """Constants added to a layer's output, or multiplied with it, one an output."""
-        if value.owner is None:
+    def _combined(self, node: onnx.NodeProto, source: str, value: _Value, owner: int) -> None:
+        """Constants added to a layer's output, or multiplied with it."""
+        out, layer = node.output[0], self._found[owner]
+        if node.op_type == "Mul" and not any(name in self._constants for name in node.input):
+            # MatMulInteger times the scales of image and weights, which is read with it.
+            self._values[out] = value
             return
-        out, outputs = node.output[0], layer.shape[0]
-        if node.op_type == "BatchNormalization":
-            gamma, beta, mean, variance = (self._floats(name) for name in node.input[1:5])
-            factor = gamma / np.sqrt(variance + float(attributes(node).get("epsilon", 1e-5)))
-            made = layer.folded_in(factor, beta - mean * factor)
-        else:
-            name = next((each for each in node.input if each in self._constants), None)
-            if name is None:
-                # MatMulInteger times the scales of image and weights, which is read with it.
-                if node.op_type == "Mul":
-                    self._values[out] = value
-                return
-            constant = self._constants[name]
-            values = constant.floats.ravel()
-            if values.size not in (1, outputs):
-                return
-            values = np.broadcast_to(values, (outputs,)).astype(np.float64)
-            steps = None
-            if constant.scales is not None:
-                steps = np.broadcast_to(constant.scales, values.shape).astype(np.float64)
-            match node.op_type:
-                case "Add" if layer.bias is None:
-                    made = replace(layer, bias=values, bias_steps=steps)
-                case "Add":
-                    before = np.zeros(outputs) if layer.bias is None else layer.bias
-                    made = replace(layer, bias=before + values)
-                case "Mul":
-                    made = layer.folded_in(values, np.zeros(outputs))
-                case _:
-                    return
-        self._found[value.owner] = replace(made, tensor=out)
-        self._values[out] = value
+        step = step_of(node, source, self._constants)
+        made = None if step is None else behind(layer, step)
+        if made is not None:
+            self._found[owner] = replace(made, tensor=out)
+            self._values[out] = replace(value, codes=None)
 
-    def _coded(self, node: onnx.NodeProto, value: _Value) -> None:
-        """The codes of a value; QLinearAdd adds a bias on the way."""
-        out = node.output[0]
-        if node.op_type == "QLinearAdd":
-            codes = self.codes(out, node.input[6], node.input[7])
-            if value.owner is not None and node.input[3] in self._constants:
-                layer = self._found[value.owner]
-                bias = self._scaled(node.input[3], node.input[4], node.input[5])
-                steps = np.broadcast_to(
-                    np.zeros(1) if bias.scales is None else bias.scales, (layer.shape[0],)
-                )
-                self._found[value.owner] = replace(layer, bias=bias.floats, bias_steps=steps)
-        else:
-            codes = self.codes(out, node.input[1], "".join(node.input[2:3]))
+    def _coded(self, out: str, value: _Value, codes: Codes | None) -> None:
+        """The codes of a value."""
+        # Their zero may be the floor of a ReLU that was taken away.
+        floor = codes is not None and codes.zero == codes.least
         if value.owner is not None:
             layer = self._found[value.owner]
-            # The codes' zero may be the floor of a ReLU that was taken away.
-            floor = codes is not None and codes.zero == codes.least
             self._found[value.owner] = replace(
                 layer, result=codes, tensor=out, relu=layer.relu or floor
             )
-        self._values[out] = replace(value, codes=codes)
+        self._values[out] = replace(value, codes=codes, linear=value.linear and not floor)
 
     def codes(self, name: str, scale: str, zero: str) -> Codes | None:
         """The codes that scale and zero point describe."""
@@ -223,11 +193,6 @@ class Walk:
             *held_zero.ends,
         )
 
-    def _floats(self, name: str) -> Doubles:
-        if name not in self._constants:
-            raise NotReadError(f"{name!r} is no constant")
-        return self._constants[name].floats
-
     def _scaled(self, name: str, scale: str, zero: str, axis: int = -1) -> Constant:
         """An integer constant with the scales that stand in other inputs."""
         for each in (name, scale):
@@ -239,16 +204,21 @@ class Walk:
     # One reader a kind of node. None for a node without constant weights.
 
     def gemm(self, node: onnx.NodeProto) -> Weighted | None:
-        """Gemm: x (B or B^T) + c."""
+        """Gemm: alpha x (B or B^T) + beta c."""
         if node.input[1] not in self._constants:
             return None
         settings = attributes(node)
-        if settings.get("alpha", 1.0) != 1.0 or settings.get("transA", 0):
-            raise NotReadError("a Gemm with alpha or transA")
+        if settings.get("transA", 0):
+            raise NotReadError("a Gemm with transA")
         made = _dense(self._constants[node.input[1]], bool(settings.get("transB", 0)))
+        made = times(made, settings.get("alpha", 1.0))
         if len(node.input) < 3 or not node.input[2]:
             return made
-        return self._with_bias(made, self._constants.get(node.input[2]))
+        biased = self._with_bias(made, self._constants.get(node.input[2]))
+        # Only without factors has a bias the scale of input times weights.
+        plain = settings.get("alpha", 1.0) == settings.get("beta", 1.0) == 1.0
+        biased = replace(biased, tied=biased.tied and plain)
+        return biased_times(biased, settings.get("beta", 1.0))
 
     def matmul(self, node: onnx.NodeProto) -> Weighted | None:
         """MatMul with constant weights."""
@@ -311,12 +281,14 @@ class Walk:
         turned = gemm and bool(attributes(node).get("transB", 0))
         weights = self._scaled(names[3], names[4], names[5], 0 if conv or turned else -1)
         made = _convolution(weights) if conv else _dense(weights, turned)
+        alpha = float(attributes(node).get("alpha", 1.0)) if gemm else 1.0
+        made = times(made, alpha)
         bias, scale, zero = (6, 7, 8) if gemm else (8, 6, 7)
         given = self.codes(names[0], names[1], names[2])
         result = self.codes(node.output[0], names[scale], names[zero])
         if (conv or gemm) and names[bias] in self._constants and given is not None:
             steps = np.broadcast_to(
-                given.scale * (np.ones(1) if weights.scales is None else weights.scales),
+                alpha * given.scale * (np.ones(1) if weights.scales is None else weights.scales),
                 (made.shape[0],),
             )
             made = replace(
