@@ -87,7 +87,7 @@ def _rounded(steps: Sequence[Affine], off: Sequence[Affine]) -> tuple[Affine, Af
 
 def _before(ours: Affine, theirs: Affine, off: Affine) -> tuple[Affine, ...]:
     """What `ours` does to the value that `theirs` gives."""
-    factors, shifts = _near(ours.factor, theirs.factor, off.factor), _alike(ours, theirs, off)
+    factors, shifts = map(_near, ours, theirs, off)
     if factors.all() and shifts.all():
         return ()
     factor = np.where(factors, 1.0, _quotient(ours.factor, theirs.factor))
@@ -97,7 +97,7 @@ def _before(ours: Affine, theirs: Affine, off: Affine) -> tuple[Affine, ...]:
 
 def _behind(ours: Affine, theirs: Affine, off: Affine) -> tuple[Affine, ...]:
     """What must be done before `theirs`, that it gives what `ours` gives."""
-    factors, shifts = _near(ours.factor, theirs.factor, off.factor), _alike(ours, theirs, off)
+    factors, shifts = map(_near, ours, theirs, off)
     if factors.all() and shifts.all():
         return ()
     factor = np.where(factors, 1.0, _quotient(ours.factor, theirs.factor))
@@ -110,11 +110,6 @@ def _quotient(one: Doubles, other: Doubles) -> Doubles:
     """One over the other; 0 where a channel is gone."""
     quotient: Doubles = np.where(other == 0, 0.0, one / np.where(other == 0, 1.0, other))
     return quotient
-
-
-def _alike(ours: Affine, theirs: Affine, off: Affine) -> Bools:
-    """Are the constants the same, where what they are added to is?"""
-    return _near(ours.shift, theirs.shift, off.shift)
 
 
 def _near(one: Doubles, other: Doubles, off: Doubles) -> Bools:
