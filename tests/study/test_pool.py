@@ -12,6 +12,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator
+from multiprocessing.context import SpawnProcess
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -138,23 +140,34 @@ def test_workers_are_deaf_to_ctrl_c_from_birth_and_their_parent_is_not() -> None
 
 
 def test_ctrl_c_while_a_worker_is_started_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where another thread takes the signal, as those of native libraries do."""
-    started = []
+    """Also where another thread takes the signal, as those of native libraries do. The worker runs
+    then, and its parent must know it to end it."""
+    given, born, start = list[int | None](), list[BaseProcess](), SpawnProcess.start
 
     def give(worker: pool._Worker, waiting: deque[int]) -> None:
-        started.append(worker.process.pid)
+        given.append(worker.process.pid)
 
-    def pipe() -> object:
-        thread = threading.Thread(target=os.kill, args=(os.getpid(), signal.SIGINT))
+    def interrupted(process: SpawnProcess) -> None:
+        start(process)
+        born.append(process)
+        thread = threading.Thread(target=_take_ctrl_c)
         thread.start()
         thread.join()
-        return multiprocessing.Pipe()
 
+    handler = signal.getsignal(signal.SIGINT)
     monkeypatch.setattr(pool, "_give", give)
-    monkeypatch.setattr(multiprocessing.get_context("spawn"), "Pipe", pipe)
-    with pytest.raises(KeyboardInterrupt):
+    monkeypatch.setattr(SpawnProcess, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt) as caught:
         list(map_unordered(make_square, 2, range(3), 2))
-    assert not started and not multiprocessing.active_children()
+    assert interrupted.__name__ not in [entry.name for entry in caught.traceback]
+    assert len(born) == 1 and not given and not multiprocessing.active_children()
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def _take_ctrl_c() -> None:
+    """Send Ctrl-C to this thread alone, which inherited the mask of the one that started it."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
 
 
 def test_no_room_for_a_worker_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
