@@ -34,15 +34,19 @@ def undone(form: Weighted, theirs: Weighted) -> tuple[Affine, ...]:
     do not hold, and that do not stand in its file as they are; () where both compute the same, and
     where a reader does not tell all steps."""
     known = form.known and theirs.known
-    return (*(form.before if known else ()), *(form.after if theirs.after else ()))
+    left = (*(form.before if known else ()), *(form.after if theirs.after else ()))
+    return tuple(step for step in left if places([step]))
 
 
 def places(steps: Sequence[Affine]) -> int:
     """The number of inputs or outputs on which steps do something, of the step with the most."""
-    return max(
-        (int(np.sum((step.factor != 1) | (step.shift != 0))) for step in steps),
-        default=0,
-    )
+    return max((int(np.sum(_moves(step))) for step in steps), default=0)
+
+
+def _moves(step: Affine) -> Bools:
+    """Where a step does more than rounding does."""
+    moves: Bools = (np.abs(step.factor - 1) > _SAME) | (step.shift != 0)
+    return moves
 
 
 def _between(ours: Weighted, theirs: Weighted) -> Weighted:
@@ -65,7 +69,12 @@ def _between(ours: Weighted, theirs: Weighted) -> Weighted:
     starts = (0, *theirs.cuts)
     start = next((n for n in starts if len(theirs.before) - n == len(ours.before)), 0)
     steps, off = theirs.before[start:], theirs.before_off[start:]
-    return replace(ours, before=_before(_composed(ours.before), *_rounded(steps, off)))
+    stands, far = _rounded(steps, off)
+    # What stands may be the first of the reference's steps; the others are in the weights.
+    for count in range(len(ours.before), 0, -1):
+        if not _before(_composed(ours.before[:count]), stands, far):
+            return replace(ours, before=ours.before[count:])
+    return replace(ours, before=_before(_composed(ours.before), stands, far))
 
 
 def _composed(steps: Sequence[Affine]) -> Affine:
