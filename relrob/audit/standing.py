@@ -26,7 +26,7 @@ def written(ours: Weighted, theirs: Weighted) -> Iterator[Weighted]:
     """The forms of the reference's layer `ours` that the weights of `theirs` may have, which hold
     none of the steps that stand in the file of `theirs`. What a form leaves undone is in its
     `before` and `after`."""
-    return forms(_between(ours, theirs))
+    return forms(left_in(ours, theirs))
 
 
 def undone(form: Weighted, theirs: Weighted) -> tuple[Affine, ...]:
@@ -49,7 +49,7 @@ def _moves(step: Affine) -> Bools:
     return moves
 
 
-def _between(ours: Weighted, theirs: Weighted) -> Weighted:
+def left_in(ours: Weighted, theirs: Weighted) -> Weighted:
     """The reference's layer with only those steps that do not stand in the quantised file."""
     if theirs.after:
         bare = ours if ours.bare is None else ours.bare
@@ -73,8 +73,13 @@ def _between(ours: Weighted, theirs: Weighted) -> Weighted:
     # What stands may be the first of the reference's steps; the others are in the weights.
     for count in range(len(ours.before), 0, -1):
         if not _before(_composed(ours.before[:count]), stands, far):
-            return replace(ours, before=ours.before[count:])
-    return replace(ours, before=_before(_composed(ours.before), stands, far))
+            return _fed_by(ours, ours.before[count:])
+    return _fed_by(ours, _before(_composed(ours.before), stands, far))
+
+
+def _fed_by(layer: Weighted, before: tuple[Affine, ...]) -> Weighted:
+    bare = None if layer.bare is None else replace(layer.bare, before=before)
+    return replace(layer, before=before, bare=bare)
 
 
 def _composed(steps: Sequence[Affine]) -> Affine:
