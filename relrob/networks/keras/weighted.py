@@ -40,6 +40,13 @@ _OTHER: Final = (
 # Layers that multiply by constants and add constants.
 _AFFINE: Final = ("Rescaling", "Normalization", "BatchNormalization")
 _RECTIFIED: Final = ("relu", "relu6")
+# Each of their outputs is of one channel. The converter leaves steps on the side where they are.
+_POOLING: Final = (
+    "MaxPooling2D",
+    "AveragePooling2D",
+    "GlobalAveragePooling2D",
+    "GlobalMaxPooling2D",
+)
 # Functions that no converter moves a step through.
 _ENDING: Final = ("Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax")
 
@@ -160,7 +167,7 @@ class _Walk:
             return
         activation = layer.settings.get("activation")
         linear = layer.kind == "Activation" and activation in (None, "linear")
-        if len(feeds) == 1 and (_moves(layer) or linear):
+        if len(feeds) == 1 and (_moves(layer) or linear or _pools(layer)):
             self._trail.pass_on(feeds[0], name)
             return
         affine = layer.kind in _AFFINE
@@ -208,6 +215,11 @@ class _Walk:
             self._found[owner] = replace(
                 self._found[owner], relu=True, capped=activation == "relu6"
             )
+
+
+def _pools(layer: LayerConfig) -> bool:
+    """Does it give the mean or the maximum of places in one channel, channels last?"""
+    return layer.kind in _POOLING and layer.settings.get("data_format") != "channels_first"
 
 
 def _dense(layer: LayerConfig, arrays: list[Doubles]) -> list[Weighted]:

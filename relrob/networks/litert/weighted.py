@@ -43,6 +43,9 @@ _PASSING: Final = (
     *("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "QUANTIZE", "DEQUANTIZE"),
     *("SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND"),
 )
+# Each of their outputs is of one channel. The converter leaves steps on the side where they are.
+_POOLING: Final = ("MAX_POOL_2D", "AVERAGE_POOL_2D")
+_REDUCING: Final = ("MEAN", "REDUCE_MAX")
 # Functions that no converter moves a step through.
 _ENDING: Final = (
     *("RELU", "RELU6", "RELU_N1_TO_1", "LEAKY_RELU", "PRELU", "ELU", "LOGISTIC", "TANH"),
@@ -112,6 +115,12 @@ class _Walk:
             if owner is not None:
                 self._plain[out] = owner
             return
+        if self._pools(operator):
+            if operator.options.get("fusedActivationFunction"):
+                self._trail.end([source], out, sure=True)
+            else:
+                self._trail.pass_on(source, out)
+            return
         step = self._step(operator, source)
         if step is not None:
             self._take(operator, source, step, owner)
@@ -121,6 +130,13 @@ class _Walk:
             found[-1] = self._ending_at(found[-1], out, operator.kind == "RELU6", relu=True)
         unread = operator.kind in _STEPS and len(given) < len(operator.inputs)
         self._trail.end(given, out, sure=operator.kind in _ENDING, unread=unread)
+
+    def _pools(self, operator: Operator) -> bool:
+        """Does it give the mean or the maximum of places in one channel?"""
+        if operator.kind not in _REDUCING:
+            return operator.kind in _POOLING
+        axes = self._constant(operator.inputs[1])
+        return axes is not None and sorted(axes.values().ravel().tolist()) == [1, 2]
 
     def _take(
         self, operator: Operator, source: int, step: tuple[Affine, Affine], owner: int | None

@@ -22,6 +22,11 @@ _NEUTRAL: Final = (
     *("Cast", "Identity", "Dropout", "QuantizeLinear", "DequantizeLinear"),
     "DynamicQuantizeLinear",
 )
+# Each of their outputs is of one channel. A quantiser leaves steps on the side where they are.
+_POOLING: Final = (
+    *("MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "QLinearAveragePool"),
+    "QLinearGlobalAveragePool",
+)
 _TURNING: Final = ("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze")
 # Functions behind which no step goes into the next layer, and which no optimiser moves.
 _ENDING: Final = (
@@ -75,7 +80,7 @@ class Steps:
         constants: Mapping[str, Constant],
     ) -> tuple[tuple[Step, ...], bool]:
         """The steps behind a node, and whether one was lost on the way."""
-        if node.op_type in _NEUTRAL:
+        if node.op_type in _NEUTRAL or _pools(node, constants):
             return before, False
         if node.op_type in ("Flatten", "Reshape"):
             before = tuple(
@@ -104,6 +109,17 @@ class Steps:
             return replace(made, before_off=off[len(off) - len(made.before) :])
         cuts = tuple(number for number, step in enumerate(told, start=1) if step.cut)
         return replace(made, before_off=off, cuts=cuts, known=source not in self._unsure)
+
+
+def _pools(node: onnx.NodeProto, constants: Mapping[str, Constant]) -> bool:
+    """Does it give the mean or the maximum of places in one channel?"""
+    if node.op_type not in ("ReduceMean", "ReduceMax"):
+        return node.op_type in _POOLING
+    settings = attributes(node)
+    axes = settings.get("axes")
+    if axes is None and len(node.input) > 1 and node.input[1] in constants:
+        axes = constants[node.input[1]].values.ravel().tolist()
+    return sorted(axes or ()) in ([2, 3], [-2, -1])
 
 
 def behind(layer: Weighted, step: Step) -> Weighted | None:
