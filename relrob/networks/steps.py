@@ -3,7 +3,7 @@ weights to the next."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Generic, TypeVar
 
@@ -21,12 +21,15 @@ class Trail(Generic[Name]):
 
     def __init__(self) -> None:
         self._steps: dict[Name, tuple[tuple[Affine, Affine], ...]] = {}
+        # Steps before each activation since the last layer or junction, as one.
+        self._earlier: dict[Name, tuple[tuple[Affine, Affine], ...]] = {}
         # Values before which a step may stand that is not read.
         self._unsure: set[Name] = set()
 
     def pass_on(self, source: Name, out: Name) -> None:
         """A value in another shape, or as other codes."""
         self._steps[out] = self._steps.get(source, ())
+        self._earlier[out] = self._earlier.get(source, ())
         if source in self._unsure:
             self._unsure.add(out)
 
@@ -36,10 +39,16 @@ class Trail(Generic[Name]):
         nothing = Affine(np.zeros(len(step.factor)), np.zeros(len(step.shift)))
         self._steps[out] = (*self._steps[out], (step, nothing if off is None else off))
 
-    def end(self, sources: Iterable[Name], out: Name, *, sure: bool, unread: bool = False) -> None:
-        """A value that is something else. `sure`: can no step before it stand behind it? `unread`:
-        is it a step that is not read?"""
+    def end(self, sources: Sequence[Name], out: Name, *, sure: bool, unread: bool = False) -> None:
+        """A value that is something else. `sure`: is it an activation, behind which no step before
+        it can stand? `unread`: is it a step that is not read?"""
+        if sure and len(sources) == 1:
+            before = self._steps.get(sources[0], ())
+            ended = (composed(*zip(*before, strict=True)),) if before else ()
+            self._earlier[out] = (*self._earlier.get(sources[0], ()), *ended)
         lost = any(self._steps.get(name) or name in self._unsure for name in sources)
+        self._steps.pop(out, None)
+        self._unsure.discard(out)
         if unread or (lost and not sure):
             self._unsure.add(out)
 
@@ -49,7 +58,24 @@ class Trail(Generic[Name]):
         made = layer.fed_by([step for step, _ in steps])
         off = layer.fed_by([far for _, far in steps]).before
         known = len(made.before) == len(steps) and source not in self._unsure
-        return replace(made, before_off=off[len(off) - len(made.before) :], known=known)
+        return replace(
+            made,
+            before_off=off[len(off) - len(made.before) :],
+            known=known,
+            earlier=self._earlier.get(source, ()),
+        )
+
+
+def composed(steps: Sequence[Affine], off: Sequence[Affine] = ()) -> tuple[Affine, Affine]:
+    """Steps as one, and how far rounding may have moved its numbers; `off`: that of each step, ()
+    for none."""
+    factor, shift, far, moved = np.ones(1), np.zeros(1), np.zeros(1), np.zeros(1)
+    nothing = Affine(np.zeros(1), np.zeros(1))
+    for step, one in zip(steps, off or [nothing] * len(steps), strict=True):
+        moved = moved * np.abs(step.factor) + np.abs(shift) * one.factor + one.shift
+        far = far * np.abs(step.factor) + np.abs(factor) * one.factor
+        factor, shift = factor * step.factor, shift * step.factor + step.shift
+    return Affine(factor, shift), Affine(far, moved)
 
 
 def behind(layer: Weighted, affine: Affine, off: Affine) -> Weighted | None:

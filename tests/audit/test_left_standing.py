@@ -3,6 +3,7 @@ file makes otherwise, or not at all, is told."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,10 @@ STACKS: dict[str, Stack] = {
         *(k.Conv2D(8, 3, activation="relu"), k.BatchNormalization()),
         k.AveragePooling2D(3, 2, padding="same"),
         *(k.DepthwiseConv2D(2, padding="same", activation="relu"), k.GlobalMaxPooling2D()),
+    ],
+    "between a maximum and a ReLU": lambda k: [
+        *(k.Conv2D(8, 3), k.MaxPooling2D(2), k.BatchNormalization(), k.ReLU()),
+        *(k.Conv2D(8, 2, padding="same", activation="relu"), k.Flatten()),
     ],
     "on the image, before a maximum": lambda k: [
         *(k.BatchNormalization(), k.MaxPooling2D(2)),
@@ -86,8 +91,7 @@ FAULTS: dict[str, Callable[[Any], None]] = {
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("name", STACKS)
+@pytest.mark.parametrize(("name", "fault"), list(itertools.product(STACKS, FAULTS)))
 def test_a_step_that_the_file_makes_otherwise_is_told(
     tmp_path: Path, name: str, fault: str, scheme: str
 ) -> None:

@@ -150,10 +150,10 @@ class _Walk:
             self._found[owner] = ended
             if not activation:
                 self._plain[out] = owner
-        elif activation:
-            self._trail.end([source], out, sure=True)
         else:
             self._trail.add(source, out, *step)
+            if activation:
+                self._trail.end([out], out, sure=True)
 
     def _step(self, operator: Operator, source: int) -> tuple[Affine, Affine] | None:
         """What an operator with one constant adds, or multiplies by; None where that is one number

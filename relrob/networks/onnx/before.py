@@ -56,6 +56,8 @@ class Steps:
 
     def __init__(self) -> None:
         self._steps: dict[str, tuple[Step, ...]] = {}
+        # Steps before each activation since the last layer or junction, as one.
+        self._earlier: dict[str, tuple[tuple[Affine, Affine], ...]] = {}
         # Values before which a step may stand that is not read.
         self._unsure: set[str] = set()
 
@@ -69,6 +71,10 @@ class Steps:
             after = (*after[:-1], after[-1]._replace(cut=True))
         self._steps[out] = after
         ends = node.op_type in _ENDING
+        alone = all(name == source or name in constants or not name for name in node.input)
+        if alone and not lost:
+            ended = (_as_one(before),) if ends and before else ()
+            self._earlier[out] = (*self._earlier.get(source, ()), *ended)
         if lost or (not ends and any(name in self._unsure for name in node.input)):
             self._unsure.add(out)
 
@@ -105,6 +111,7 @@ class Steps:
         told = _since(found, [not step.kinds or layer.kind in step.kinds for step in found])
         made = layer.fed_by([step.affine for step in told])
         off = layer.fed_by([step.off for step in told]).before
+        made = replace(made, earlier=self._earlier.get(source, ()))
         if len(made.before) < len(found):
             return replace(made, before_off=off[len(off) - len(made.before) :])
         cuts = tuple(number for number, step in enumerate(told, start=1) if step.cut)
@@ -120,6 +127,10 @@ def _pools(node: onnx.NodeProto, constants: Mapping[str, Constant]) -> bool:
     if axes is None and len(node.input) > 1 and node.input[1] in constants:
         axes = constants[node.input[1]].values.ravel().tolist()
     return sorted(axes or ()) in ([2, 3], [-2, -1])
+
+
+def _as_one(before: tuple[Step, ...]) -> tuple[Affine, Affine]:
+    return steps.composed([step.affine for step in before], [step.off for step in before])
 
 
 def behind(layer: Weighted, step: Step) -> Weighted | None:
