@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.planted_cases import LEVELS, MAKERS, Case, Planter, pictures
-from benchmarks.planted_folded import folded
+from benchmarks.planted_folded import folded, standing
 from relrob.audit.judge import diagnose
 from relrob.audit.pair import compare_pair
 from relrob.audit.runtime_faults import runtime_faults
@@ -100,7 +100,8 @@ def main() -> int:
     wrong = total = 0
     with tempfile.TemporaryDirectory() as folder:
         at = Planter(options.data, Path(folder))
-        for case in itertools.chain.from_iterable(maker(at) for maker in (*MAKERS, folded)):
+        makers = (*MAKERS, folded, standing)
+        for case in itertools.chain.from_iterable(maker(at) for maker in makers):
             if options.only not in case.name:
                 continue
             found, alone, agreement, seconds = judged(case, pictures(case.data, options.data))

@@ -1,13 +1,14 @@
-"""Pairs whose quantised network holds normalisations in the weights behind them, for
-`planted_faults.py`: a CNN that rescales levels and normalises behind its ReLUs."""
+"""Pairs with normalisations that the quantised network holds in the weights behind them, or as
+steps of its own, for `planted_faults.py`: CNNs that rescale levels and normalise behind ReLUs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.planted_cases import BOTH_LEVELS, Case, Planter, planted
 from relrob.system.quiet import quiet_native
@@ -15,16 +16,17 @@ from relrob_datasets import load as load_images
 from tests import planted_pairs as plant
 from tests.make_networks import convert, keras, save
 
+Array = NDArray[Any]
 _IMAGES: Final = 20_000
+# The arrays of a batch normalisation.
+_GAMMA, _BETA, _MEAN, _VARIANCE = range(4)
 
 
 def folded(at: Planter) -> Iterator[Case]:
     """The faithful file, faults in it, and files of other states of the network."""
-    train = load_images("mnist", "train")
-    images = train.images[:_IMAGES].reshape(-1, 28, 28, 1).astype(np.float32)
-    labels, some = np.asarray(train.labels[:_IMAGES]), images[:200]
-    model = _model()
-    model.compile("adam", keras().losses.SparseCategoricalCrossentropy(from_logits=True))
+    images, labels = _levels()
+    some = images[:200]
+    model = _compiled(_model())
     with quiet_native():
         model.fit(images, labels, 64, 2, verbose=0)
         stale = convert(model, "int8", some)
@@ -47,12 +49,8 @@ def folded(at: Planter) -> Iterator[Case]:
     yield Case(
         "two epochs before, folded CNN", reference, path, ("stale-weights",), options=BOTH_LEVELS
     )
-    for layer in model.layers:
-        if isinstance(layer, keras().layers.BatchNormalization):
-            gamma, beta, mean, variance = layer.get_weights()
-            layer.set_weights(
-                [gamma, beta, 0.8 * mean, variance * np.linspace(0.8, 1.3, len(mean))]
-            )
+    for layer in _normalisations(model):
+        _other_averages(layer)
     # The converter folds one of three into weights, and leaves two as they are.
     yield Case(
         "other moving averages, folded CNN",
@@ -60,6 +58,106 @@ def folded(at: Planter) -> Iterator[Case]:
         at.write(convert(model, "int8", some), ".tflite"),
         ("changed-weights",),
         options=BOTH_LEVELS,
+    )
+
+
+def standing(at: Planter) -> Iterator[Case]:
+    """Files of a CNN whose convolutions pad, so that steps before them stand as MUL and ADD: the
+    faithful ones, and those in which a step is another or is left out."""
+    images, labels = _levels()
+    model = _compiled(_padding_model())
+    with quiet_native():
+        model.fit(images, labels, 64, 2, verbose=0)
+    reference = save(model, at.folder / "standing.keras")
+    held = model.get_weights()
+    for scheme in ("int8", "float16"):
+        path = at.write(convert(model, scheme, images[:200]), ".tflite")
+        yield Case(f"faithful standing CNN, {scheme}", reference, path, (), options=BOTH_LEVELS)
+    first, second = _normalisations(model)
+    faults: tuple[tuple[str, Any, int, Callable[[Array], Array]], ...] = (
+        (
+            "means of one normalisation x0.9, standing CNN",
+            first,
+            _MEAN,
+            lambda values: 0.9 * values,
+        ),
+        (
+            "variances in another order, standing CNN",
+            first,
+            _VARIANCE,
+            lambda values: np.roll(values, 1),
+        ),
+        (
+            "one factor x1.5 before a maximum, standing CNN",
+            second,
+            _GAMMA,
+            lambda values: _one(values, 1.5),
+        ),
+        (
+            "one shift gone before a maximum, standing CNN",
+            second,
+            _BETA,
+            lambda values: _one(values, 0.0),
+        ),
+    )
+    for name, layer, place, change in faults:
+        arrays = layer.get_weights()
+        arrays[place] = change(arrays[place])
+        layer.set_weights(arrays)
+        path = at.write(convert(model, "int8", images[:200]), ".tflite")
+        model.set_weights(held)
+        yield Case(name, reference, path, ("changed-weights",), options=BOTH_LEVELS)
+    for layer in (first, second):
+        _other_averages(layer)
+    path = at.write(convert(model, "int8", images[:200]), ".tflite")
+    yield Case(
+        "other moving averages, standing CNN",
+        *(reference, path, ("changed-weights",)),
+        options=BOTH_LEVELS,
+    )
+
+
+def _one(values: Array, factor: float) -> Array:
+    """The largest of the numbers times a factor."""
+    changed = values.copy()
+    changed[np.argmax(np.abs(values))] *= factor
+    return changed
+
+
+def _levels() -> tuple[Array, Array]:
+    """MNIST images (n, 28, 28, 1) of 0 to 255, and their labels."""
+    train = load_images("mnist", "train")
+    images = train.images[:_IMAGES].reshape(-1, 28, 28, 1).astype(np.float32)
+    return images, np.asarray(train.labels[:_IMAGES])
+
+
+def _compiled(model: Any) -> Any:
+    model.compile("adam", keras().losses.SparseCategoricalCrossentropy(from_logits=True))
+    return model
+
+
+def _normalisations(model: Any) -> list[Any]:
+    kind = keras().layers.BatchNormalization
+    return [layer for layer in model.layers if isinstance(layer, kind)]
+
+
+def _other_averages(layer: Any) -> None:
+    """Means and variances of a batch normalisation as they may be after other batches."""
+    gamma, beta, mean, variance = layer.get_weights()
+    layer.set_weights([gamma, beta, 0.8 * mean, variance * np.linspace(0.8, 1.3, len(mean))])
+
+
+def _padding_model() -> Any:
+    """Levels of 0 to 255 to ten logits."""
+    keras().utils.set_random_seed(3)
+    k, same = keras().layers, {"padding": "same", "activation": "relu"}
+    return keras().Sequential(
+        [
+            *(k.Input((28, 28, 1)), k.Rescaling(1 / 127.5, offset=-1.0)),
+            *(k.Conv2D(8, 5, strides=2, **same), k.BatchNormalization()),
+            *(k.Conv2D(16, 3, **same), k.BatchNormalization(), k.MaxPooling2D(2)),
+            *(k.Conv2D(16, 3, **same), k.Flatten(), k.Dense(10)),
+        ]
     )
 
 

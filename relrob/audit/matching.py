@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from relrob.audit.diagnosis import Diagnosis
-from relrob.audit.standing import undone, written
+from relrob.audit.standing import left_in, undone, written
 from relrob.domain.arrays import Doubles, Ints
 from relrob.networks.folds import handed_on, taken
 from relrob.networks.weighted import Affine, NotReadError, Weighted
@@ -205,7 +205,8 @@ def _hand_on(
     def as_written(number: int, layer: Weighted) -> Iterator[Weighted]:
         yield from written(layer, quantised[found[number].place])
         if number in feeders:
-            yield from (form for form, _ in handed_on(layer))
+            own = left_in(layer, quantised[found[number].place])
+            yield from (form for form, _ in handed_on(own))
 
     for number, layer in enumerate(reference):
         giver = layer.feeder
@@ -213,7 +214,8 @@ def _hand_on(
             continue
         kept = nearest(number, as_written(number, layers[number]))[0]
         least = _both(_distance(found[giver], last=False), kept)
-        for form, step in handed_on(layers[giver]):
+        own = left_in(layers[giver], quantised[found[giver].place])
+        for form, step in handed_on(own):
             fed = taken(layer, step)
             if fed is None:
                 continue

@@ -8,6 +8,7 @@ the file, and `before` likewise. Every format whose reader tells these steps is 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
@@ -16,6 +17,7 @@ import numpy as np
 
 from relrob.domain.arrays import Bools, Doubles
 from relrob.networks.folds import forms
+from relrob.networks.steps import composed
 from relrob.networks.weighted import Affine, Weighted
 
 # The share by which constants differ that two programs computed in float32 from the same ones.
@@ -26,7 +28,7 @@ def written(ours: Weighted, theirs: Weighted) -> Iterator[Weighted]:
     """The forms of the reference's layer `ours` that the weights of `theirs` may have, which hold
     none of the steps that stand in the file of `theirs`. What a form leaves undone is in its
     `before` and `after`."""
-    return forms(_between(ours, theirs))
+    return forms(left_in(ours, theirs))
 
 
 def undone(form: Weighted, theirs: Weighted) -> tuple[Affine, ...]:
@@ -34,22 +36,30 @@ def undone(form: Weighted, theirs: Weighted) -> tuple[Affine, ...]:
     do not hold, and that do not stand in its file as they are; () where both compute the same, and
     where a reader does not tell all steps."""
     known = form.known and theirs.known
-    return (*(form.before if known else ()), *(form.after if theirs.after else ()))
+    left = (
+        *(step for step, _ in form.earlier),
+        *(form.before if known else ()),
+        *(form.after if theirs.after else ()),
+    )
+    return tuple(step for step in left if places([step]))
 
 
 def places(steps: Sequence[Affine]) -> int:
     """The number of inputs or outputs on which steps do something, of the step with the most."""
-    return max(
-        (int(np.sum((step.factor != 1) | (step.shift != 0))) for step in steps),
-        default=0,
-    )
+    return max((int(np.sum(_moves(step))) for step in steps), default=0)
 
 
-def _between(ours: Weighted, theirs: Weighted) -> Weighted:
+def _moves(step: Affine) -> Bools:
+    """Where a step does more than rounding does."""
+    moves: Bools = (np.abs(step.factor - 1) > _SAME) | (step.shift != 0)
+    return moves
+
+
+def left_in(ours: Weighted, theirs: Weighted) -> Weighted:
     """The reference's layer with only those steps that do not stand in the quantised file."""
     if theirs.after:
         bare = ours if ours.bare is None else ours.bare
-        rest = _behind(_composed(ours.behind), *_rounded(theirs.after, theirs.after_off))
+        rest = _behind(composed(ours.behind)[0], *composed(theirs.after, theirs.after_off))
         ours = replace(
             ours,
             values=bare.values,
@@ -59,30 +69,54 @@ def _between(ours: Weighted, theirs: Weighted) -> Weighted:
             folded=bare.folded,
             after=rest,
         )
+    start = _start(ours, theirs)
+    ours = replace(ours, earlier=tuple(_other_earlier(ours, theirs, start)))
     if not (ours.known and theirs.known and theirs.before):
         return ours
-    # Of steps on either side of a ReLU that was taken away, those behind it are the reference's.
-    starts = (0, *theirs.cuts)
-    start = next((n for n in starts if len(theirs.before) - n == len(ours.before)), 0)
     steps, off = theirs.before[start:], theirs.before_off[start:]
-    return replace(ours, before=_before(_composed(ours.before), *_rounded(steps, off)))
+    stands, far = composed(steps, off)
+    # What stands may be the first of the reference's steps; the others are in the weights.
+    for count in range(len(ours.before), 0, -1):
+        if not _before(composed(ours.before[:count])[0], stands, far):
+            return _fed_by(ours, ours.before[count:])
+    return _fed_by(ours, _before(composed(ours.before)[0], stands, far))
 
 
-def _composed(steps: Sequence[Affine]) -> Affine:
-    """Steps as one."""
-    return _rounded(steps, ())[0]
+def _start(ours: Weighted, theirs: Weighted) -> int:
+    """The number of steps in the file that stand before a ReLU which a quantiser took away: those
+    behind it are the reference's."""
+    starts = (0, *theirs.cuts)
+    return next((n for n in starts if len(theirs.before) - n == len(ours.before)), 0)
 
 
-def _rounded(steps: Sequence[Affine], off: Sequence[Affine]) -> tuple[Affine, Affine]:
-    """Steps as one, and how far rounding may have moved its numbers; `off`: that of each step, ()
-    for none."""
-    factor, shift, far, moved = np.ones(1), np.zeros(1), np.zeros(1), np.zeros(1)
-    nothing = Affine(np.zeros(1), np.zeros(1))
-    for step, one in zip(steps, off or [nothing] * len(steps), strict=True):
-        moved = moved * np.abs(step.factor) + np.abs(shift) * one.factor + one.shift
-        far = far * np.abs(step.factor) + np.abs(factor) * one.factor
-        factor, shift = factor * step.factor, shift * step.factor + step.shift
-    return Affine(factor, shift), Affine(far, moved)
+def _other_earlier(ours: Weighted, theirs: Weighted, start: int) -> Iterator[tuple[Affine, Affine]]:
+    """What is left of the steps before activations; nothing where the file does not have as many
+    of them, of as many channels. `start`: the number of steps before the last activation that was
+    taken away."""
+    ends = [number for number in theirs.cuts if number <= start]
+    cut = [
+        composed(theirs.before[one:two], theirs.before_off[one:two])
+        for one, two in itertools.pairwise([0, *ends])
+    ]
+    kept = ours.earlier[: len(ours.earlier) - len(cut)]
+    lost = [ours.fed_by([step]).before for step, _ in ours.earlier[len(kept) :]]
+    if len(lost) < len(cut) or not all(lost):
+        return
+    if [_size(step) for step, _ in kept] != [_size(step) for step, _ in theirs.earlier]:
+        return
+    mine = [*(step for step, _ in kept), *(step for (step,) in lost)]
+    for one, (other, off) in zip(mine, (*theirs.earlier, *cut), strict=True):
+        yield from ((step, off) for step in _before(one, other, off))
+
+
+def _size(step: Affine) -> int:
+    """The number of channels of a step, 1 for all."""
+    return max(len(each) for each in step)
+
+
+def _fed_by(layer: Weighted, before: tuple[Affine, ...]) -> Weighted:
+    bare = None if layer.bare is None else replace(layer.bare, before=before)
+    return replace(layer, before=before, bare=bare)
 
 
 def _before(ours: Affine, theirs: Affine, off: Affine) -> tuple[Affine, ...]:

@@ -99,8 +99,9 @@ def on_one_scale(
 
 
 def _rescaled(layer: Weighted, factor: float) -> Weighted:
+    bare = None if layer.bare is None else _rescaled(layer.bare, factor)
     if layer.before:
         first, *rest = layer.before
-        return replace(layer, before=(first._replace(factor=first.factor * factor), *rest))
-    bare = None if layer.bare is None else _rescaled(layer.bare, factor)
+        scaled = first._replace(factor=first.factor * factor)
+        return replace(layer, before=(scaled, *rest), bare=bare)
     return replace(layer, values=layer.values * factor, bare=bare)

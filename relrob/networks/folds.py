@@ -56,9 +56,11 @@ def _read(layer: Weighted) -> Iterator[Weighted]:
         bias = np.zeros(layer.shape[0]) if made.bias is None else made.bias
         moved = bias + (made.values * shift).sum(axis=1)
         rest = made.before[:-1]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            added = Affine(np.ones((1, 1)), shift / factor)
-        scaled = replace(made, values=made.values * factor, before=(*rest, added))
+        left = rest
+        if shift.any():
+            with np.errstate(divide="ignore", invalid="ignore"):
+                left = (*rest, Affine(np.ones((1, 1)), shift / factor))
+        scaled = replace(made, values=made.values * factor, before=left)
         yield scaled
         if layer.padded and shift.any():
             return

@@ -133,6 +133,9 @@ class Weighted:
     since the last step that is no affine one? `cuts`: numbers of steps of `before` behind which a
     quantiser may have taken a ReLU away. `before_off`, `after_off`: how far rounding may have moved
     each number of `before` and `after`, () where the file holds them as floats.
+    `earlier`: steps on the way from the layers before that an activation follows, for each
+    activation as one and how far rounding may have moved its numbers, in arrays of one number, or
+    of one a channel.
     `feeder`: the number of the layer that alone feeds this one, through `behind` of that and
     nothing else; else None. `padded`: zeros stand around what a convolution reads, which no shift
     reaches. relrob.networks.folds says where a converter may put these steps.
@@ -162,6 +165,7 @@ class Weighted:
     cuts: tuple[int, ...] = ()
     before_off: tuple[Affine, ...] = ()
     after_off: tuple[Affine, ...] = ()
+    earlier: tuple[tuple[Affine, Affine], ...] = ()
     feeder: int | None = None
     padded: bool = False
 

@@ -12,17 +12,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from relrob.audit.weight_report import WeightReport
-from relrob.audit.weights import compare_weights
-from relrob.domain.contract import InputOptions, input_options
+from relrob.domain.contract import input_options
 from relrob.networks.folds import forms, taken
-from relrob.networks.load import load_network
 from relrob.networks.weighted import Affine, Weighted
-from tests.make_networks import convert, keras, save
+from tests.audit.stacks import SHAPE, Stack, built, compared
+from tests.make_networks import keras
 
 Array = NDArray[Any]
-Stack = Callable[[Any], list[Any]]
-SHAPE = (6, 6, 3)
 
 
 def adapted(layers: Any) -> Any:
@@ -130,41 +126,6 @@ STACKS: dict[str, tuple[Stack, bool]] = {
         True,
     ),
 }
-
-
-def built(stack: Stack, seed: int = 3) -> Any:
-    """The model with seeded weights, biases and states of its normalisations."""
-    layers, rng = keras().layers, np.random.default_rng(seed)
-    model = keras().Sequential([layers.Input(SHAPE), *stack(layers), layers.Dense(5)])
-    for layer in model.layers:
-        shapes = [weight.shape for weight in layer.get_weights()]
-        if isinstance(layer, layers.BatchNormalization):
-            ends = (0.5, 1.5), (-0.3, 0.3), (-0.3, 0.3), (0.3, 2.0)
-            layer.set_weights([rng.uniform(*each, shapes[0]) for each in ends])
-        elif isinstance(
-            layer, (layers.Dense, layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)
-        ):
-            layer.set_weights([rng.normal(0, 0.3, shape) for shape in shapes])
-    return model
-
-
-def compared(
-    reference: Any,
-    quantised: Any,
-    folder: Path,
-    scheme: str = "int8",
-    inputs: InputOptions | None = None,
-) -> WeightReport:
-    """The weights of a model, against those of a model that the converter quantised. `inputs`: what
-    the reference reads."""
-    save(reference, folder / "reference.keras")
-    (folder / "quantised.tflite").write_bytes(convert(quantised, scheme))
-    images = np.random.default_rng(4).random((64, 108), dtype=np.float32)
-    one, other = (
-        load_network(folder / name, image_shape=SHAPE, classes=5, inputs=read)
-        for name, read in (("reference.keras", inputs), ("quantised.tflite", None))
-    )
-    return compare_weights(one, other, images)
 
 
 @pytest.mark.parametrize("name", STACKS)

@@ -24,6 +24,7 @@ from relrob.networks.keras.config import (
 from relrob.networks.keras.files import members
 from relrob.networks.keras.layers import factor_and_shift
 from relrob.networks.keras.weights import Held, held_by_class, held_by_position
+from relrob.networks.steps import Trail
 from relrob.networks.weighted import Affine, NotReadError, Weighted
 
 _READ: Final = (
@@ -39,6 +40,15 @@ _OTHER: Final = (
 # Layers that multiply by constants and add constants.
 _AFFINE: Final = ("Rescaling", "Normalization", "BatchNormalization")
 _RECTIFIED: Final = ("relu", "relu6")
+# Each of their outputs is of one channel. The converter leaves steps on the side where they are.
+_POOLING: Final = (
+    "MaxPooling2D",
+    "AveragePooling2D",
+    "GlobalAveragePooling2D",
+    "GlobalMaxPooling2D",
+)
+# Functions that no converter moves a step through.
+_ENDING: Final = ("Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax")
 
 
 def read_weighted(network: Network) -> tuple[Weighted, ...]:
@@ -98,8 +108,7 @@ class _Walk:
         self._depth: dict[str, int] = {}
         # The number of the layer with weights whose plain output a layer gives.
         self._owner: dict[str, int] = {}
-        # What the values that a layer gives were multiplied by, and what was added, in steps.
-        self._affine: dict[str, tuple[Affine, ...]] = {}
+        self._trail = Trail[str]()
         self._found: list[Weighted] = []
         self._readers: dict[str, int] = {}
         for layer in model.layers:
@@ -137,28 +146,36 @@ class _Walk:
         owner = self._owner.get(feeds[0]) if len(feeds) == 1 else None
         alone = len(feeds) == 1 and self._readers.get(feeds[0], 0) == 1
         if layer.kind in _KINDS:
-            before = self._affine.get(feeds[0], ()) if feeds else ()
-            feeder = owner if alone else None
+            feeder, source = (owner if alone else None), feeds[0] if feeds else ""
             for made in _KINDS[layer.kind](layer, self._arrays[layer.name]()):
                 depth += 1
                 told = replace(made, label=str(layer), depth=depth, feeder=feeder)
-                self._found.append(told.fed_by(before))
-                before, feeder = (), None
+                self._found.append(self._trail.put_before(told, source))
+                feeder, source = None, layer.name
             self._rectified(len(self._found) - 1, layer.settings.get("activation"), layer.name)
         elif owner is not None and alone:
             self._follow(layer, owner)
-        if len(feeds) == 1:
-            self._scale(layer, self._affine.get(feeds[0], ()))
+        if layer.kind not in _KINDS:
+            self._step(layer, feeds)
         self._depth[layer.name] = depth
 
-    def _scale(self, layer: LayerConfig, before: tuple[Affine, ...]) -> None:
-        """A layer that multiplies by constants, or that passes on what was multiplied. Steps
-        behind a layer with weights belong to that."""
-        if _moves(layer):
-            self._affine[layer.name] = before
-        elif layer.kind in _AFFINE and layer.name not in self._owner:
-            made = self._constants(layer)
-            self._affine[layer.name] = () if made is None else (*before, made)
+    def _step(self, layer: LayerConfig, feeds: list[str]) -> None:
+        """A layer that multiplies by constants, passes on what it is given, or does something else.
+        Steps behind a layer with weights belong to that."""
+        name = layer.name
+        if not feeds or name in self._owner:
+            return
+        activation = layer.settings.get("activation")
+        linear = layer.kind == "Activation" and activation in (None, "linear")
+        if len(feeds) == 1 and (_moves(layer) or linear or _pools(layer)):
+            self._trail.pass_on(feeds[0], name)
+            return
+        affine = layer.kind in _AFFINE
+        made = self._constants(layer) if affine else None
+        if made is not None:
+            self._trail.add(feeds[0], name, made)
+        else:
+            self._trail.end(feeds, name, sure=layer.kind in _ENDING, unread=affine)
 
     def _follow(self, layer: LayerConfig, owner: int) -> None:
         """A layer that reads the plain output of one with weights, and alone does."""
@@ -198,6 +215,11 @@ class _Walk:
             self._found[owner] = replace(
                 self._found[owner], relu=True, capped=activation == "relu6"
             )
+
+
+def _pools(layer: LayerConfig) -> bool:
+    """Does it give the mean or the maximum of places in one channel, channels last?"""
+    return layer.kind in _POOLING and layer.settings.get("data_format") != "channels_first"
 
 
 def _dense(layer: LayerConfig, arrays: list[Doubles]) -> list[Weighted]:

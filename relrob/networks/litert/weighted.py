@@ -3,6 +3,7 @@ of activations."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import Final
 
@@ -13,7 +14,8 @@ from relrob.domain.network import Network
 from relrob.networks.litert.file import litert_file
 from relrob.networks.litert.flat import Flat, NotModelledError, Operator, Tensor
 from relrob.networks.litert.options import RELU
-from relrob.networks.weighted import Codes, NotReadError, Stored, Weighted, stored_of
+from relrob.networks.steps import Trail, behind, step_of
+from relrob.networks.weighted import Affine, Codes, NotReadError, Stored, Weighted, stored_of
 
 _KINDS: Final = {
     "FULLY_CONNECTED": "dense",
@@ -31,7 +33,24 @@ _TURNS: Final = {"dense": (0, 1), "conv": (0, 1, 2, 3), "depthwise": (3, 1, 2, 0
 _RELU6: Final = 3
 # Operators whose output has the codes of their input.
 _SAME: Final = ("MAX_POOL_2D", "AVERAGE_POOL_2D", "RESHAPE", "PAD", "TRANSPOSE", "STRIDED_SLICE")
+# How far float16 may have moved a number, as a share of it.
+_HALF: Final = 2.0**-11
 _RECTIFIERS: Final = ("RELU", "RELU6")
+# Operators that make a step of their constant.
+_STEPS: Final = {"ADD": "Add", "SUB": "Sub", "MUL": "Mul", "DIV": "Div"}
+# Operators that keep the channels last, and each value as it is.
+_PASSING: Final = (
+    *("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "QUANTIZE", "DEQUANTIZE"),
+    *("SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND"),
+)
+# Each of their outputs is of one channel. The converter leaves steps on the side where they are.
+_POOLING: Final = ("MAX_POOL_2D", "AVERAGE_POOL_2D")
+_REDUCING: Final = ("MEAN", "REDUCE_MAX")
+# Functions that no converter moves a step through.
+_ENDING: Final = (
+    *("RELU", "RELU6", "RELU_N1_TO_1", "LEAKY_RELU", "PRELU", "ELU", "LOGISTIC", "TANH"),
+    *("SOFTMAX", "HARD_SWISH", "GELU"),
+)
 _ENDS: Final = {
     "INT8": (-128, 127),
     "UINT8": (0, 255),
@@ -59,10 +78,12 @@ class _Walk:
         self._joined = _joined(flat)
         # The number of the layer whose plain output a tensor is, in another order or not.
         self._plain: dict[int, int] = {}
+        self._trail = Trail[int]()
+        self._readers = Counter(place for each in flat.operators for place in each.inputs)
+        self._found: list[Weighted] = []
 
     def layers(self) -> tuple[Weighted, ...]:
         """All layers with weights."""
-        found = []
         for operator in self._flat.operators:
             if operator.kind in _OTHER:
                 raise NotReadError(f"the weights of {operator.name} are not read")
@@ -73,18 +94,84 @@ class _Walk:
             depth = max((self._depth.get(place, 0) for place in operator.inputs), default=0)
             if operator.kind in _KINDS:
                 depth += 1
-                found.append(self._layer(operator, depth))
-                if not found[-1].relu:
-                    self._plain[operator.outputs[0]] = len(found) - 1
-            elif operator.kind == "BATCH_TO_SPACE_ND" and first in self._plain:
-                self._plain[operator.outputs[0]] = self._plain[first]
-            elif operator.kind == "ADD" and first in self._plain:
-                owner = self._plain[first]
-                found[owner] = self._biased(found[owner], operator)
-            elif operator.kind in _RECTIFIERS and found and found[-1].tensor == str(first):
-                found[-1] = self._rectified(found[-1], operator)
+                made = self._trail.put_before(self._layer(operator, depth), first)
+                self._found.append(made)
+                if not made.relu:
+                    self._plain[operator.outputs[0]] = len(self._found) - 1
+            else:
+                self._follow(operator)
             self._depth.update(dict.fromkeys(operator.outputs, depth))
-        return tuple(found)
+        return tuple(self._found)
+
+    def _follow(self, operator: Operator) -> None:
+        """An operator without weights: a step, an activation, another order of values."""
+        given = [place for place in operator.inputs if self._constant(place) is None and place >= 0]
+        if not given or not operator.outputs:
+            return
+        source, out = given[0], operator.outputs[0]
+        owner = self._plain.get(source) if self._readers[source] == 1 else None
+        if operator.kind in _PASSING:
+            self._trail.pass_on(source, out)
+            if owner is not None:
+                self._plain[out] = owner
+            return
+        if self._pools(operator):
+            if operator.options.get("fusedActivationFunction"):
+                self._trail.end([source], out, sure=True)
+            else:
+                self._trail.pass_on(source, out)
+            return
+        step = self._step(operator, source)
+        if step is not None:
+            self._take(operator, source, step, owner)
+            return
+        found = self._found
+        if operator.kind in _RECTIFIERS and found and found[-1].tensor == str(source):
+            found[-1] = self._ending_at(found[-1], out, operator.kind == "RELU6", relu=True)
+        unread = operator.kind in _STEPS and len(given) < len(operator.inputs)
+        self._trail.end(given, out, sure=operator.kind in _ENDING, unread=unread)
+
+    def _pools(self, operator: Operator) -> bool:
+        """Does it give the mean or the maximum of places in one channel?"""
+        if operator.kind not in _REDUCING:
+            return operator.kind in _POOLING
+        axes = self._constant(operator.inputs[1])
+        return axes is not None and sorted(axes.values().ravel().tolist()) == [1, 2]
+
+    def _take(
+        self, operator: Operator, source: int, step: tuple[Affine, Affine], owner: int | None
+    ) -> None:
+        """A step on the output of a layer, or on the way to the next."""
+        out, activation = operator.outputs[0], operator.options.get("fusedActivationFunction")
+        rectified = activation in (RELU, _RELU6)
+        made = None if owner is None else behind(self._found[owner], *step)
+        if owner is not None and made is not None:
+            ended = self._ending_at(made, out, activation == _RELU6, relu=rectified)
+            self._found[owner] = ended
+            if not activation:
+                self._plain[out] = owner
+        else:
+            self._trail.add(source, out, *step)
+            if activation:
+                self._trail.end([out], out, sure=True)
+
+    def _step(self, operator: Operator, source: int) -> tuple[Affine, Affine] | None:
+        """What an operator with one constant adds, or multiplies by; None where that is one number
+        of another dimension than the channels."""
+        if operator.kind not in _STEPS or len(operator.inputs) != 2:
+            return None
+        first = operator.inputs[0] == source
+        held = self._constant(operator.inputs[1 if first else 0])
+        if held is None or any(count != 1 for count in held.shape[:-1]):
+            return None
+        if held.type not in ("FLOAT32", "FLOAT16", "INT8", "UINT8", "INT32"):
+            return None
+        values, steps = _reals(held)
+        if values is None:
+            return None
+        rounding = _HALF if held.type == "FLOAT16" else 0.0
+        half = np.abs(values) * rounding if steps is None else steps / 2
+        return step_of(_STEPS[operator.kind], values, half, first=first)
 
     def _layer(self, operator: Operator, depth: int) -> Weighted:
         kind = _KINDS[operator.kind]
@@ -115,37 +202,14 @@ class _Walk:
             tensor=str(operator.outputs[0]),
         )
 
-    def _biased(self, layer: Weighted, operator: Operator) -> Weighted:
-        """The layer with the bias that a dilated convolution adds when its blocks are put together
-        again; as it is where something else is added."""
-        held = self._constant(operator.inputs[1])
-        if held is None or (layer.bias is not None and layer.bias.any()):
-            return layer
-        values, steps = _reals(held)
-        if values is None or len(values) != layer.shape[0]:
-            return layer
-        result = self._flat.at(operator.outputs[0])
-        activation = operator.options.get("fusedActivationFunction")
+    def _ending_at(self, layer: Weighted, out: int, capped: bool, *, relu: bool) -> Weighted:
+        """The layer with its output in another tensor, behind a ReLU or not."""
         return replace(
             layer,
-            bias=values,
-            bias_steps=steps,
-            result=self._own_codes(result),
-            relu=activation in (RELU, _RELU6),
-            capped=activation == _RELU6,
-            tied=False,
-            tensor=str(operator.outputs[0]),
-        )
-
-    def _rectified(self, layer: Weighted, operator: Operator) -> Weighted:
-        """The layer with a ReLU of its own behind it."""
-        result = self._flat.at(operator.outputs[0])
-        return replace(
-            layer,
-            relu=True,
-            capped=operator.kind == "RELU6",
-            result=self._own_codes(result),
-            tensor=str(operator.outputs[0]),
+            relu=relu,
+            capped=capped,
+            result=self._own_codes(self._flat.at(out)),
+            tensor=str(out),
         )
 
     def _own_codes(self, tensor: Tensor) -> Codes | None:

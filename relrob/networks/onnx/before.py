@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 
 from relrob.domain.arrays import Doubles
+from relrob.networks import steps
 from relrob.networks.onnx.constants import Constant, attributes
 from relrob.networks.weighted import Affine, Weighted
 
@@ -20,6 +21,11 @@ _CODED: Final = ("QuantizeLinear", "QLinearAdd", "QLinearMul")
 _NEUTRAL: Final = (
     *("Cast", "Identity", "Dropout", "QuantizeLinear", "DequantizeLinear"),
     "DynamicQuantizeLinear",
+)
+# Each of their outputs is of one channel. A quantiser leaves steps on the side where they are.
+_POOLING: Final = (
+    *("MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "QLinearAveragePool"),
+    "QLinearGlobalAveragePool",
 )
 _TURNING: Final = ("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze")
 # Functions behind which no step goes into the next layer, and which no optimiser moves.
@@ -50,6 +56,8 @@ class Steps:
 
     def __init__(self) -> None:
         self._steps: dict[str, tuple[Step, ...]] = {}
+        # Steps before each activation since the last layer or junction, as one.
+        self._earlier: dict[str, tuple[tuple[Affine, Affine], ...]] = {}
         # Values before which a step may stand that is not read.
         self._unsure: set[str] = set()
 
@@ -63,6 +71,10 @@ class Steps:
             after = (*after[:-1], after[-1]._replace(cut=True))
         self._steps[out] = after
         ends = node.op_type in _ENDING
+        alone = all(name == source or name in constants or not name for name in node.input)
+        if alone and not lost:
+            ended = (_as_one(before),) if ends and before else ()
+            self._earlier[out] = (*self._earlier.get(source, ()), *ended)
         if lost or (not ends and any(name in self._unsure for name in node.input)):
             self._unsure.add(out)
 
@@ -74,7 +86,7 @@ class Steps:
         constants: Mapping[str, Constant],
     ) -> tuple[tuple[Step, ...], bool]:
         """The steps behind a node, and whether one was lost on the way."""
-        if node.op_type in _NEUTRAL:
+        if node.op_type in _NEUTRAL or _pools(node, constants):
             return before, False
         if node.op_type in ("Flatten", "Reshape"):
             before = tuple(
@@ -95,47 +107,38 @@ class Steps:
 
     def put_before(self, layer: Weighted, source: str) -> Weighted:
         """The layer, which reads the value `source`, with the steps before it."""
-        steps = self._steps.get(source, ())
-        steps = tuple(_in_rows(step, layer) for step in steps)
-        told = _since(steps, [not step.kinds or layer.kind in step.kinds for step in steps])
+        found = tuple(_in_rows(step, layer) for step in self._steps.get(source, ()))
+        told = _since(found, [not step.kinds or layer.kind in step.kinds for step in found])
         made = layer.fed_by([step.affine for step in told])
         off = layer.fed_by([step.off for step in told]).before
-        if len(made.before) < len(steps):
+        made = replace(made, earlier=self._earlier.get(source, ()))
+        if len(made.before) < len(found):
             return replace(made, before_off=off[len(off) - len(made.before) :])
         cuts = tuple(number for number, step in enumerate(told, start=1) if step.cut)
         return replace(made, before_off=off, cuts=cuts, known=source not in self._unsure)
 
 
+def _pools(node: onnx.NodeProto, constants: Mapping[str, Constant]) -> bool:
+    """Does it give the mean or the maximum of places in one channel?"""
+    if node.op_type not in ("ReduceMean", "ReduceMax"):
+        return node.op_type in _POOLING
+    settings = attributes(node)
+    axes = settings.get("axes")
+    if axes is None and len(node.input) > 1 and node.input[1] in constants:
+        axes = constants[node.input[1]].values.ravel().tolist()
+    return sorted(axes or ()) in ([2, 3], [-2, -1])
+
+
+def _as_one(before: tuple[Step, ...]) -> tuple[Affine, Affine]:
+    return steps.composed([step.affine for step in before], [step.off for step in before])
+
+
 def behind(layer: Weighted, step: Step) -> Weighted | None:
-    """The layer with a step on its outputs: a constant that is added goes into the bias, a factor
-    into the weights where these are floats. Integers stay as they are, and the step stands behind
-    them. None where the step is one of other channels."""
-    outputs = layer.shape[:1]
-    if (step.kinds and layer.kind not in step.kinds) or any(
-        each.size not in (1, *outputs) for each in step.affine
-    ):
+    """The layer with a step on its outputs (`relrob.networks.steps.behind`), None where the step is
+    one of other channels."""
+    if step.kinds and layer.kind not in step.kinds:
         return None
-    affine, off = (Affine(*(np.broadcast_to(n, outputs) for n in a)) for a in step[:2])
-    added = bool((affine.factor == 1).all() and not off.factor.any())
-    told = replace(layer, behind=(*layer.behind, affine), bare=layer.bare or layer)
-    if not added and layer.stored is None:
-        return told.folded_in(*affine)
-    if not added or layer.after:
-        return replace(
-            told,
-            after=(*layer.after, affine),
-            after_off=(*layer.after_off, off),
-            bare=None,
-            result=None,
-        )
-    steps = np.zeros(outputs) if layer.bias_steps is None else layer.bias_steps
-    steps = steps + 2 * off.shift
-    return replace(
-        layer if layer.bare is None else told,
-        bias=affine.shift + (0 if layer.bias is None else layer.bias),
-        bias_steps=steps if steps.any() else None,
-        tied=layer.tied and not off.shift.any(),
-    )
+    return steps.behind(layer, step.affine, step.off)
 
 
 def _in_rows(step: Step, layer: Weighted) -> Step:
@@ -185,7 +188,8 @@ def step_of(node: onnx.NodeProto, source: str, constants: Mapping[str, Constant]
         held = held.scaled(scale, zero, -1)
     values = held.floats
     kinds = _kinds(values)
-    made = _affine(node.op_type.removeprefix("QLinear"), values.ravel(), _half(held), first)
+    operator = node.op_type.removeprefix("QLinear")
+    made = steps.step_of(operator, values.ravel(), _half(held), first=first)
     return None if kinds is None or made is None else Step(*made, kinds)
 
 
@@ -214,23 +218,3 @@ def _kinds(values: Doubles) -> tuple[str, ...] | None:
     if wide == [-3]:
         return _IMAGES
     return _ROWS if wide == [-1] and values.ndim <= 2 else None
-
-
-def _affine(
-    operator: str, constants: Doubles, half: Doubles, first: bool
-) -> tuple[Affine, Affine] | None:
-    """x + c, x - c, c - x, x * c or x / c, and how far rounding moves it; `first`: x stands
-    first."""
-    one, zero = np.ones(constants.shape), np.zeros(constants.shape)
-    match operator:
-        case "Add":
-            return Affine(one, constants), Affine(zero, half)
-        case "Sub":
-            made = Affine(one, -constants) if first else Affine(-one, constants)
-            return made, Affine(zero, half)
-        case "Mul":
-            return Affine(constants, zero), Affine(half, zero)
-        case "Div" if first and constants.all():
-            return Affine(1 / constants, zero), Affine(half / constants**2, zero)
-        case _:
-            return None

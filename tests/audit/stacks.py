@@ -1,0 +1,54 @@
+"""Keras models of a stack of layers, and the comparison of two of them of which LiteRT's converter
+quantised one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from relrob.audit.weight_report import WeightReport
+from relrob.audit.weights import compare_weights
+from relrob.domain.contract import InputOptions
+from relrob.networks.load import load_network
+from tests.make_networks import convert, keras, save
+
+Stack = Callable[[Any], list[Any]]
+SHAPE = (6, 6, 3)
+
+
+def built(stack: Stack, seed: int = 3) -> Any:
+    """The model with seeded weights, biases and states of its normalisations."""
+    layers, rng = keras().layers, np.random.default_rng(seed)
+    model = keras().Sequential([layers.Input(SHAPE), *stack(layers), layers.Dense(5)])
+    for layer in model.layers:
+        shapes = [weight.shape for weight in layer.get_weights()]
+        if isinstance(layer, layers.BatchNormalization):
+            ends = (0.5, 1.5), (-0.3, 0.3), (-0.3, 0.3), (0.3, 2.0)
+            layer.set_weights([rng.uniform(*each, shapes[0]) for each in ends])
+        elif isinstance(
+            layer, (layers.Dense, layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)
+        ):
+            layer.set_weights([rng.normal(0, 0.3, shape) for shape in shapes])
+    return model
+
+
+def compared(
+    reference: Any,
+    quantised: Any,
+    folder: Path,
+    scheme: str = "int8",
+    inputs: InputOptions | None = None,
+) -> WeightReport:
+    """The weights of a model, against those of a model that the converter quantised. `inputs`: what
+    the reference reads."""
+    save(reference, folder / "reference.keras")
+    (folder / "quantised.tflite").write_bytes(convert(quantised, scheme))
+    images = np.random.default_rng(4).random((64, 108), dtype=np.float32)
+    one, other = (
+        load_network(folder / name, image_shape=SHAPE, classes=5, inputs=read)
+        for name, read in (("reference.keras", inputs), ("quantised.tflite", None))
+    )
+    return compare_weights(one, other, images)

@@ -1,0 +1,116 @@
+"""Steps that LiteRT's converter leaves as MUL and ADD: the pair is faithful, and a step that the
+file makes otherwise, or not at all, is told."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.audit.stacks import Stack, built, compared
+from tests.make_networks import keras
+
+Array = NDArray[Any]
+
+STACKS: dict[str, Stack] = {
+    "before a convolution that pads": lambda k: [
+        k.Conv2D(8, 3, activation="relu"),
+        k.BatchNormalization(),
+        *(k.Conv2D(8, 3, padding="same", activation="relu"), k.Flatten()),
+    ],
+    "on both sides of a maximum": lambda k: [
+        *(k.Conv2D(8, 3, activation="relu"), k.BatchNormalization(), k.MaxPooling2D(2)),
+        *(k.Rescaling(0.5, offset=0.2), k.Conv2D(8, 2, padding="same"), k.ReLU(), k.Flatten()),
+    ],
+    "before a mean that pads": lambda k: [
+        *(k.Conv2D(8, 3, activation="relu"), k.BatchNormalization()),
+        k.AveragePooling2D(3, 2, padding="same"),
+        *(k.DepthwiseConv2D(2, padding="same", activation="relu"), k.GlobalMaxPooling2D()),
+    ],
+    "between a maximum and a ReLU": lambda k: [
+        *(k.Conv2D(8, 3), k.MaxPooling2D(2), k.BatchNormalization(), k.ReLU()),
+        *(k.Conv2D(8, 2, padding="same", activation="relu"), k.Flatten()),
+    ],
+    "on the image, before a maximum": lambda k: [
+        *(k.BatchNormalization(), k.MaxPooling2D(2)),
+        *(k.Conv2D(8, 2, padding="same", activation="relu"), k.GlobalAveragePooling2D()),
+    ],
+}
+SCHEMES = ("int8", "float16")
+NORMAL = "before a convolution that pads"
+
+
+def normalisation(model: Any, number: int = 0) -> Any:
+    """One of the batch normalisations of a model."""
+    kind = keras().layers.BatchNormalization
+    return [layer for layer in model.layers if isinstance(layer, kind)][number]
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("name", STACKS)
+def test_steps_that_stand_in_the_file_are_no_fault(tmp_path: Path, name: str, scheme: str) -> None:
+    model = built(STACKS[name])
+    report = compared(model, model, tmp_path, scheme)
+    assert report.read
+    assert report.diagnoses == ()
+    assert all(row["beyond_rounding"] == 0 for row in report.layers)
+
+
+def at(place: int, change: Callable[[Array], Array]) -> Callable[[Any], None]:
+    """An array of the first normalisation is another: gamma, beta, mean, variance."""
+
+    def edit(model: Any) -> None:
+        layer = normalisation(model)
+        arrays = layer.get_weights()
+        arrays[place] = change(arrays[place])
+        layer.set_weights(arrays)
+
+    return edit
+
+
+def left_out(model: Any) -> None:
+    """The first normalisation does nothing."""
+    layer = normalisation(model)
+    count = len(layer.get_weights()[0])
+    ends = np.full(count, np.sqrt(1 + layer.epsilon)), *np.zeros((2, count)), np.ones(count)
+    layer.set_weights(list(ends))
+
+
+FAULTS: dict[str, Callable[[Any], None]] = {
+    "left out": left_out,
+    "smaller means": at(2, lambda values: values * 0.8),
+    "variances of other channels": at(3, lambda values: np.roll(values, 1)),
+    "one factor": at(0, lambda values: values * (1 + 0.5 * (np.arange(len(values)) == 1))),
+    "one shift": at(1, lambda values: values + 0.5 * (np.arange(len(values)) == 1)),
+}
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize(("name", "fault"), list(itertools.product(STACKS, FAULTS)))
+def test_a_step_that_the_file_makes_otherwise_is_told(
+    tmp_path: Path, name: str, fault: str, scheme: str
+) -> None:
+    reference, quantised = built(STACKS[name]), built(STACKS[name])
+    FAULTS[fault](quantised)
+    found = compared(reference, quantised, tmp_path, scheme).diagnoses
+    assert "changed-weights" in [each.id for each in found]
+    assert {each.id for each in found} <= {"changed-weights", "changed-bias"}
+    told = next(each for each in found if each.id == "changed-weights")
+    assert "CONV_2D" in told.sentence
+
+
+def test_a_step_in_the_weights_and_in_the_file_is_told(tmp_path: Path) -> None:
+    """What the normalisation multiplies by is in the next layer, and stands before it as well."""
+    reference, quantised = built(STACKS[NORMAL]), built(STACKS[NORMAL])
+    gamma, _, _, variance = normalisation(quantised).get_weights()
+    factor = gamma / np.sqrt(variance + normalisation(quantised).epsilon)
+    layer = quantised.layers[2]
+    weights, bias = layer.get_weights()
+    layer.set_weights([weights * factor[:, None], bias])
+    found = {each.id for each in compared(reference, quantised, tmp_path).diagnoses}
+    assert found == {"changed-weights"}
