@@ -29,8 +29,9 @@ TIES: tuple[str, ...] = ("reference", "quantised", "clean reference", "clean qua
 
 @dataclass(frozen=True)
 class Record:
-    """Verdicts, counts and margins of one image. None is an empty field. No value depends on a
-    clock.
+    """Verdicts, counts and margins of one image. None is an empty field. Of an image that
+    was decided, only the numbers of points that were run, proved or checked may depend on a clock,
+    by which one way of deciding hands over to the next.
 
     `points`: size of the region. `*_effective`: number of effective perturbations of that network.
     `transferred`: number of perturbations effective for both; `same_class`: of these, the number
