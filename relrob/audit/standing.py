@@ -125,8 +125,9 @@ def _before(ours: Affine, theirs: Affine, off: Affine) -> tuple[Affine, ...]:
     if factors.all() and shifts.all():
         return ()
     factor = np.where(factors, 1.0, _quotient(ours.factor, theirs.factor))
-    shift = np.where(factors & shifts, 0.0, ours.shift - theirs.shift * factor)
-    return (Affine(factor, shift),)
+    scaled = theirs.shift * factor
+    same = _near(ours.shift, scaled, off.shift * np.abs(factor))
+    return (Affine(factor, np.where(same, 0.0, ours.shift - scaled)),)
 
 
 def _behind(ours: Affine, theirs: Affine, off: Affine) -> tuple[Affine, ...]:

@@ -114,3 +114,34 @@ def test_a_step_in_the_weights_and_in_the_file_is_told(tmp_path: Path) -> None:
     layer.set_weights([weights * factor[:, None], bias])
     found = {each.id for each in compared(reference, quantised, tmp_path).diagnoses}
     assert found == {"changed-weights"}
+
+
+FAITHFUL: dict[str, Stack] = {
+    "one number, whose factor alone is in the weights": lambda k: [
+        k.Normalization(axis=None, mean=0.41, variance=0.07),
+        *(k.Conv2D(8, 3, padding="same", activation="relu"), k.Flatten()),
+    ],
+    "a ReLU with a slope": lambda k: [
+        *(k.Flatten(), k.Dense(24), k.ReLU(negative_slope=0.1), k.Dense(24), k.ReLU()),
+    ],
+    "a dilated convolution": lambda k: [
+        *(k.Conv2D(8, 3, dilation_rate=2, activation="relu"), k.Flatten()),
+    ],
+}
+
+
+@pytest.mark.parametrize("scheme", ["int8", "int16x8"])
+@pytest.mark.parametrize("name", FAITHFUL)
+def test_other_steps_and_activations_are_no_fault(tmp_path: Path, name: str, scheme: str) -> None:
+    model = built(FAITHFUL[name])
+    report = compared(model, model, tmp_path, scheme)
+    assert report.read
+    assert report.diagnoses == ()
+
+
+def test_a_step_of_16_bits_is_told(tmp_path: Path) -> None:
+    reference, quantised = built(STACKS[NORMAL]), built(STACKS[NORMAL])
+    assert compared(reference, quantised, tmp_path, "int16x8").diagnoses == ()
+    FAULTS["smaller means"](quantised)
+    found = compared(reference, quantised, tmp_path, "int16x8").diagnoses
+    assert [each.id for each in found] == ["changed-weights"]

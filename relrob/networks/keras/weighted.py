@@ -182,7 +182,7 @@ class _Walk:
         if layer.kind in _AFFINE:
             self._end(layer, owner)
         elif layer.kind == "ReLU":
-            self._rectified(owner, "relu", layer.name)
+            self._rectified(owner, _rectifier(layer), layer.name)
         elif layer.kind == "Activation":
             self._rectified(owner, layer.settings.get("activation"), layer.name)
         elif _moves(layer):
@@ -215,6 +215,13 @@ class _Walk:
             self._found[owner] = replace(
                 self._found[owner], relu=True, capped=activation == "relu6"
             )
+
+
+def _rectifier(layer: LayerConfig) -> str:
+    """The activation that a ReLU layer is, by its settings."""
+    if layer.settings.get("negative_slope") or layer.settings.get("threshold"):
+        return "leaky_relu"
+    return "relu" if layer.settings.get("max_value") is None else "relu6"
 
 
 def _pools(layer: LayerConfig) -> bool:

@@ -164,7 +164,7 @@ class _Walk:
         held = self._constant(operator.inputs[1 if first else 0])
         if held is None or any(count != 1 for count in held.shape[:-1]):
             return None
-        if held.type not in ("FLOAT32", "FLOAT16", "INT8", "UINT8", "INT32"):
+        if held.type not in ("FLOAT32", "FLOAT16", "INT8", "UINT8", "INT16", "INT32"):
             return None
         values, steps = _reals(held)
         if values is None:
@@ -245,7 +245,11 @@ def _joined(flat: Flat) -> set[int]:
 
 def _reals(held: Tensor) -> tuple[Doubles | None, Doubles | None]:
     """A constant as reals, and the scale of each where it is integer; None where it has none."""
-    values = held.values().astype(np.float64).ravel()
+    if held.type == "INT16" and held.data is not None:
+        # No kernel that is modelled reads such a constant.
+        values = np.frombuffer(held.data, "<i2").astype(np.float64)
+    else:
+        values = held.values().astype(np.float64).ravel()
     if held.type in ("FLOAT32", "FLOAT16"):
         return values, None
     if held.scales is None or len(held.scales) not in (1, len(values)):
