@@ -125,8 +125,9 @@ class Weighted:
     image, 1 more than the deepest layer that it reads. `given`, `result`: codes of its input and
     output. `relu`, `capped`: does the output have a least value of 0, and a largest of its own?
     `tied`: the format ties the scale of a bias to the scales of input and weights. `tensor`: the
-    output in its file. `before`: what the network does to the inputs of the weights, the last
-    step nearest to them, in arrays that broadcast to `values`; `behind`: to the outputs, one number
+    output in its file. `before`: what the network does to the inputs of the weights, with or
+    without a pooling between, the last step nearest to them, in arrays that broadcast to `values`;
+    `behind`: to the outputs, one number
     or one an output, the first step nearest to them. `after`: those of `behind` that `values` do
     not hold; `bare`: the layer where `values` hold none of them, None where it is this one.
     `known`: does `before` hold all that the network does to the inputs since the layers before, or

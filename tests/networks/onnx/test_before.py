@@ -64,10 +64,10 @@ BEFORE_IMAGES: dict[str, tuple[list[Any], dict[str, Array], int]] = {
     ),
     "columns of an image": ([node("Mul", ["x", "c"], ["s"])], constant(4), 0),
     "no constants": ([node("Div", ["c", "x"], ["s"])], constant(1), 0),
-    "a maximum behind it": (
+    "a power mean behind it": (
         [
             node("Mul", ["x", "c"], ["a"]),
-            node("MaxPool", ["a"], ["s"], kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+            node("LpPool", ["a"], ["s"], kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
         ],
         constant(1),
         0,
@@ -302,14 +302,14 @@ def test_a_constant_in_codes_is_added_or_multiplied(
 
 
 @pytest.mark.parametrize(
-    ("operator", "known"), [("Relu", True), ("MaxPool", False), ("Transpose", False)]
+    ("operator", "known"), [("Relu", True), ("LpPool", False), ("Transpose", False)]
 )
 def test_a_step_that_is_lost_on_the_way_is_not_taken_for_none(
     tmp_path: Path, operator: str, known: bool
 ) -> None:
     """A ReLU ends the steps of every file; the others may stand elsewhere in another one."""
     settings: dict[str, dict[str, Any]] = {
-        "MaxPool": {"kernel_shape": [1, 1]},
+        "LpPool": {"kernel_shape": [1, 1]},
         "Transpose": {"perm": [0, 1, 3, 2]},
     }
     nodes = [
