@@ -44,8 +44,11 @@ class Trail(Generic[Name]):
         it can stand? `unread`: is it a step that is not read?"""
         if sure and len(sources) == 1:
             before = self._steps.get(sources[0], ())
-            ended = (composed(*zip(*before, strict=True)),) if before else ()
-            self._earlier[out] = (*self._earlier.get(sources[0], ()), *ended)
+            ended: tuple[tuple[Affine, Affine], ...] = self._earlier.get(sources[0], ())
+            if before:
+                one = composed([step for step, _ in before], [off for _, off in before])
+                ended = (*ended, one)
+            self._earlier[out] = ended
         lost = any(self._steps.get(name) or name in self._unsure for name in sources)
         self._steps.pop(out, None)
         self._unsure.discard(out)
