@@ -14,6 +14,7 @@ from benchmarks.planted_cases import BOTH_LEVELS, Case, Planter, planted
 from relrob.system.quiet import quiet_native
 from relrob_datasets import load as load_images
 from tests import planted_pairs as plant
+from tests.audit.stacks import normalisations
 from tests.make_networks import convert, keras, save
 
 Array = NDArray[Any]
@@ -49,7 +50,7 @@ def folded(at: Planter) -> Iterator[Case]:
     yield Case(
         "two epochs before, folded CNN", reference, path, ("stale-weights",), options=BOTH_LEVELS
     )
-    for layer in _normalisations(model):
+    for layer in normalisations(model):
         _other_averages(layer)
     # The converter folds one of three into weights, and leaves two as they are.
     yield Case(
@@ -73,7 +74,7 @@ def standing(at: Planter) -> Iterator[Case]:
     for scheme in ("int8", "float16"):
         path = at.write(convert(model, scheme, images[:200]), ".tflite")
         yield Case(f"faithful standing CNN, {scheme}", reference, path, (), options=BOTH_LEVELS)
-    first, second = _normalisations(model)
+    first, second = normalisations(model)
     faults: tuple[tuple[str, Any, int, Callable[[Array], Array]], ...] = (
         (
             "means of one normalisation x0.9, standing CNN",
@@ -134,11 +135,6 @@ def _levels() -> tuple[Array, Array]:
 def _compiled(model: Any) -> Any:
     model.compile("adam", keras().losses.SparseCategoricalCrossentropy(from_logits=True))
     return model
-
-
-def _normalisations(model: Any) -> list[Any]:
-    kind = keras().layers.BatchNormalization
-    return [layer for layer in model.layers if isinstance(layer, kind)]
 
 
 def _other_averages(layer: Any) -> None:

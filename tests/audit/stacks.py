@@ -35,6 +35,19 @@ def built(stack: Stack, seed: int = 3) -> Any:
     return model
 
 
+def normalisations(model: Any) -> list[Any]:
+    """The batch normalisations of a model."""
+    kind = keras().layers.BatchNormalization
+    return [layer for layer in model.layers if isinstance(layer, kind)]
+
+
+def disable(normalisation: Any) -> None:
+    """Let a batch normalisation do nothing."""
+    count = len(normalisation.get_weights()[0])
+    ends = np.full(count, np.sqrt(1 + normalisation.epsilon)), *np.zeros((2, count))
+    normalisation.set_weights([*ends, np.ones(count)])
+
+
 def compared(
     reference: Any,
     quantised: Any,

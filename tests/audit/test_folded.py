@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from relrob.domain.contract import input_options
 from relrob.networks.folds import forms, taken
 from relrob.networks.weighted import Affine, Weighted
-from tests.audit.stacks import SHAPE, Stack, built, compared
+from tests.audit.stacks import SHAPE, Stack, built, compared, disable, normalisations
 from tests.make_networks import keras
 
 Array = NDArray[Any]
@@ -153,22 +153,18 @@ def test_another_state_of_the_normalisations_is_told(
     """Of one layer it changes the weights, of most it is another state of the network."""
     reference, quantised = (built(STACKS[name][0]) for _ in range(2))
     rng = np.random.default_rng(8)
-    for layer in quantised.layers:
-        if isinstance(layer, keras().layers.BatchNormalization):
-            layer.set_weights(
-                [each * rng.uniform(0.8, 1.2, each.shape) for each in layer.get_weights()]
-            )
+    for layer in normalisations(quantised):
+        layer.set_weights(
+            [each * rng.uniform(0.8, 1.2, each.shape) for each in layer.get_weights()]
+        )
     found = compared(reference, quantised, tmp_path).diagnoses
     assert [each.id for each in found] == [expected]
 
 
 def left_out(model: Any) -> None:
     """Its normalisations do nothing."""
-    for layer in model.layers:
-        if isinstance(layer, keras().layers.BatchNormalization):
-            shapes = [weight.shape for weight in layer.get_weights()]
-            ends = np.full(shapes[0], np.sqrt(1 + layer.epsilon)), *np.zeros((2, *shapes[0]))
-            layer.set_weights([*ends, np.ones(shapes[0])])
+    for layer in normalisations(model):
+        disable(layer)
 
 
 def twice(model: Any) -> None:

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.audit.stacks import Stack, built, compared
-from tests.make_networks import keras
+from relrob.audit.weight_report import WeightReport
+from tests.audit.stacks import Stack, built, compared, disable, normalisations
 
 Array = NDArray[Any]
 
@@ -45,19 +45,19 @@ SCHEMES = ("int8", "float16")
 NORMAL = "before a convolution that pads"
 
 
-def normalisation(model: Any, number: int = 0) -> Any:
-    """One of the batch normalisations of a model."""
-    kind = keras().layers.BatchNormalization
-    return [layer for layer in model.layers if isinstance(layer, kind)][number]
+def faithful(stack: Stack, folder: Path, scheme: str) -> WeightReport:
+    """What is told of a model and its own quantisation: no fault."""
+    model = built(stack)
+    report = compared(model, model, folder, scheme)
+    assert report.read
+    assert report.diagnoses == ()
+    return report
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("name", STACKS)
 def test_steps_that_stand_in_the_file_are_no_fault(tmp_path: Path, name: str, scheme: str) -> None:
-    model = built(STACKS[name])
-    report = compared(model, model, tmp_path, scheme)
-    assert report.read
-    assert report.diagnoses == ()
+    report = faithful(STACKS[name], tmp_path, scheme)
     assert all(row["beyond_rounding"] == 0 for row in report.layers)
 
 
@@ -65,7 +65,7 @@ def at(place: int, change: Callable[[Array], Array]) -> Callable[[Any], None]:
     """An array of the first normalisation is another: gamma, beta, mean, variance."""
 
     def edit(model: Any) -> None:
-        layer = normalisation(model)
+        layer = normalisations(model)[0]
         arrays = layer.get_weights()
         arrays[place] = change(arrays[place])
         layer.set_weights(arrays)
@@ -75,10 +75,7 @@ def at(place: int, change: Callable[[Array], Array]) -> Callable[[Any], None]:
 
 def left_out(model: Any) -> None:
     """The first normalisation does nothing."""
-    layer = normalisation(model)
-    count = len(layer.get_weights()[0])
-    ends = np.full(count, np.sqrt(1 + layer.epsilon)), *np.zeros((2, count)), np.ones(count)
-    layer.set_weights(list(ends))
+    disable(normalisations(model)[0])
 
 
 FAULTS: dict[str, Callable[[Any], None]] = {
@@ -107,8 +104,9 @@ def test_a_step_that_the_file_makes_otherwise_is_told(
 def test_a_step_in_the_weights_and_in_the_file_is_told(tmp_path: Path) -> None:
     """What the normalisation multiplies by is in the next layer, and stands before it as well."""
     reference, quantised = built(STACKS[NORMAL]), built(STACKS[NORMAL])
-    gamma, _, _, variance = normalisation(quantised).get_weights()
-    factor = gamma / np.sqrt(variance + normalisation(quantised).epsilon)
+    (normal,) = normalisations(quantised)
+    gamma, _, _, variance = normal.get_weights()
+    factor = gamma / np.sqrt(variance + normal.epsilon)
     layer = quantised.layers[2]
     weights, bias = layer.get_weights()
     layer.set_weights([weights * factor[:, None], bias])
@@ -133,10 +131,7 @@ FAITHFUL: dict[str, Stack] = {
 @pytest.mark.parametrize("scheme", ["int8", "int16x8"])
 @pytest.mark.parametrize("name", FAITHFUL)
 def test_other_steps_and_activations_are_no_fault(tmp_path: Path, name: str, scheme: str) -> None:
-    model = built(FAITHFUL[name])
-    report = compared(model, model, tmp_path, scheme)
-    assert report.read
-    assert report.diagnoses == ()
+    faithful(FAITHFUL[name], tmp_path, scheme)
 
 
 def test_a_step_of_16_bits_is_told(tmp_path: Path) -> None:
