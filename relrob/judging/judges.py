@@ -16,7 +16,7 @@ from relrob.judging.folded import FoldedDense
 from relrob.judging.nearest import Near, NearestDense
 from relrob.networks.batches import pixel_order
 from relrob.networks.content import gives_logits
-from relrob.networks.deployed import SeenBatches, filled, with_near_ties_alone
+from relrob.networks.deployed import ALIKE, SeenBatches, filled, with_near_ties_alone
 from relrob.networks.enclose import dynamic_layers, row_quantiser
 from relrob.networks.enclosure import Enclosure
 from relrob.networks.evaluator import labels
@@ -57,16 +57,24 @@ class RuntimeJudge:
     """Runs each perturbed image on the network's runtime: in batches, and those near a tie once
     more by themselves, since many kernels round by the place in a batch.
 
-    `close`: for close calls, whose label the last bit may decide. They run by themselves, unless
-    the first close calls of this network, from all over a batch, had the same bits in it and by
-    themselves (`SeenBatches`).
+    `compared`: the first images of this network, from all over a batch, are compared with the same
+    by themselves (`SeenBatches`). Where they have the same bits, a near tie is a sixteenth as near.
+    `close`: for close calls, whose label the last bit may decide. They are compared, and run by
+    themselves unless the bits are the same.
     """
 
     def __init__(
-        self, opened: Opened, rungs: RungSet, wanted: Property, close: bool = False
+        self,
+        opened: Opened,
+        rungs: RungSet,
+        wanted: Property,
+        close: bool = False,
+        compared: bool = False,
     ) -> None:
-        self._opened, self._rungs, self._wanted = opened, rungs, wanted
-        self._seen = opened.network.derived.once(SeenBatches, SeenBatches) if close else None
+        self._opened, self._rungs, self._wanted, self._close = opened, rungs, wanted, close
+        self._seen: SeenBatches | None = None
+        if close or compared:
+            self._seen = opened.network.derived.once(SeenBatches, SeenBatches)
         self._images: Floats = np.empty((0, len(rungs.base)), np.float32)
 
     def see(self, masks: Bools) -> Seen:
@@ -83,13 +91,13 @@ class RuntimeJudge:
         opened = self._opened
         if opened.evaluator.best_batch == 1:
             return opened.evaluator.outputs(images)
-        if self._seen is None:
-            outputs = opened.evaluator.outputs(images)
-        elif self._seen.change(opened, images):
-            return opened.replayer.outputs(images)
-        else:
+        ties = self._wanted.near_ties
+        if self._seen is not None and not self._seen.change(opened, images):
             outputs = opened.evaluator.outputs(filled(images))[: len(images)]
-        return with_near_ties_alone(opened, outputs, images, self._wanted.near_ties)
+            return with_near_ties_alone(opened, outputs, images, ties, ALIKE)
+        if self._close:
+            return opened.replayer.outputs(images)
+        return with_near_ties_alone(opened, opened.evaluator.outputs(images), images, ties)
 
 
 @final
@@ -139,7 +147,7 @@ class NearestJudge:
     ) -> None:
         self._opened, self._rungs, self._wanted = opened, rungs, wanted
         self._enclosure, self._label = enclosure, label_of(wanted, "rounding to the nearest level")
-        self._runtime = RuntimeJudge(opened, rungs, wanted)
+        self._runtime = RuntimeJudge(opened, rungs, wanted, compared=True)
         self._dense: NearestDense | None = None
         self._tried = False
 

@@ -16,8 +16,9 @@ from relrob.networks.open import Opened
 
 # Images that are compared, from all over a batch; fewer run alone, or in a batch of so many.
 COMPARED: Final = 64
-# A sixteenth of the gap, relative to the largest output, below which two outputs are a near tie.
-_ALIKE: Final = NEAR / 16
+# A sixteenth of the gap, relative to the largest output, below which two outputs are a near tie:
+# enough for images that were seen to have the same bits in batches.
+ALIKE: Final = NEAR / 16
 # A step of one level moves an output by a twentieth of the largest at most, in networks of 1 bit.
 _STEP: Final = 0.1
 
@@ -47,10 +48,10 @@ def labelled_outputs(opened: Opened, images: Floats) -> Floats:
     if opened.evaluator.best_batch == 1 or len(images) <= COMPARED:
         return opened.replayer.outputs(images)
     moved = _moved(opened, images)
-    if not moved <= _ALIKE:
+    if not moved <= ALIKE:
         return opened.replayer.outputs(images)
-    ties = near_ties if moved == 0 else _unsure
-    return with_near_ties_alone(opened, opened.evaluator.outputs(images), images, ties)
+    share = NEAR if moved == 0 else _STEP
+    return with_near_ties_alone(opened, opened.evaluator.outputs(images), images, share=share)
 
 
 def _moved(opened: Opened, images: Floats) -> float:
@@ -69,20 +70,16 @@ def _moved(opened: Opened, images: Floats) -> float:
         return float((gaps / scale).max())
 
 
-def _unsure(outputs: Floats, scale: float) -> Ints:
-    """Rows whose two largest outputs are nearer than `_STEP` of the largest magnitude."""
-    return near_ties(outputs, scale, _STEP)
-
-
 def with_near_ties_alone(
     opened: Opened,
     outputs: Floats,
     images: Floats,
-    ties: Callable[[Floats, float], Ints] = near_ties,
+    ties: Callable[[Floats, float, float], Ints] = near_ties,
+    share: float = NEAR,
 ) -> Floats:
     """The outputs of a batch, which they replace, after images near a tie ran alone. `ties`: the
-    rows of these, by the outputs and their usual magnitude."""
-    near = ties(outputs, _scale(opened, images))
+    rows of these, by the outputs, their usual magnitude and `share`, as in `near_ties`."""
+    near = ties(outputs, _scale(opened, images), share)
     if len(near):
         outputs[near] = opened.replayer.outputs(images[near])
     return outputs
@@ -103,7 +100,8 @@ def _scale(opened: Opened, images: Floats) -> float:
 
 def changes_bits(opened: Opened, images: Floats) -> bool:
     """Do `COMPARED` images, from all over the first batch of these, have other bits in it than
-    alone, or in a batch of their own?"""
+    alone, or in a batch of their own, with and without the first of them: kernels take rows in
+    groups, and those that are left over in another way."""
     size = min(len(images), opened.evaluator.best_batch)
     some = _places(size)
     alone = opened.replayer.outputs(images[some])
@@ -111,6 +109,7 @@ def changes_bits(opened: Opened, images: Floats) -> bool:
     return bool(
         differs_in_batches(lambda batch: run(batch)[some], images[:size], alone, None)
         or differs_in_batches(run, images[some], alone, None)
+        or differs_in_batches(run, images[some][1:], alone[1:], None)
     )
 
 

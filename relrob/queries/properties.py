@@ -28,12 +28,12 @@ class Property(Protocol):
         (n,): the labels of the rows."""
         ...
 
-    def near_ties(self, outputs: Floats, scale: float) -> Ints:
+    def near_ties(self, outputs: Floats, scale: float, share: float) -> Ints:
         """Rows whose answer or label another rounding could change, (n, classes) -> (k,).
 
         These are run again, one image at a time, as the network is deployed. `scale`: a usual
-        magnitude of outputs, 0 where the outputs tell it. A property that does not know gives every
-        row.
+        magnitude of outputs, 0 where the outputs tell it. `share`: of this magnitude, up to which
+        rounding moves an output. A property that does not know gives every row.
         """
         ...
 
@@ -67,9 +67,9 @@ class Label:
         """Where the rows have other labels, (n, classes) -> (n,). `said` (n,): their labels."""
         return np.asarray(said != self.label, dtype=np.bool_)
 
-    def near_ties(self, outputs: Floats, scale: float) -> Ints:
+    def near_ties(self, outputs: Floats, scale: float, share: float) -> Ints:
         """Rows whose two largest outputs are as good as equal, (n, classes) -> (k,)."""
-        return near_ties(outputs, scale)
+        return near_ties(outputs, scale, share)
 
     def described(self) -> tuple[str | int, ...]:
         """Its name and the label."""

@@ -8,10 +8,11 @@ from typing import cast
 import numpy as np
 import pytest
 
-from relrob.domain.arrays import Bools, Floats
+from relrob.domain.arrays import Bools, Doubles, Floats, Ints
 from relrob.domain.network import Arithmetic, Dense
 from relrob.judging.folded import FoldedDense, Judged
 from relrob.judging.judges import FoldedJudge, RuntimeJudge, judge_of
+from relrob.networks.evaluator import NEAR
 from relrob.queries.properties import Label
 from tests.judging.tally_cases import (
     CLASSES,
@@ -125,7 +126,7 @@ class Counted:
         return found
 
 
-@pytest.mark.parametrize("exact", [(), (64,), (64, 70)])
+@pytest.mark.parametrize("exact", [(), (64,), (64, 70), (63, 64, 70)])
 def test_close_calls_have_the_bits_of_images_alone(exact: tuple[int, ...]) -> None:
     """Whatever the sizes of batches that change them: 70 points are the first batch, then few."""
     rungs = small(radius="6", features=8)
@@ -141,5 +142,56 @@ def test_close_calls_have_the_bits_of_images_alone(exact: tuple[int, ...]) -> No
         assert seen.labels.tolist() == expected[rows].argmax(axis=1).tolist()
         assert np.array_equal(seen.margins, expected[rows, LABEL] - best[rows])
     # A new judge asks nothing that an earlier one of the same network has seen.
-    asked = {(): [70], (64,): [70], (64, 70): [70, 64, 64, 64, 70, 64, 64]}
+    asked = {
+        (): [70],
+        (64,): [70],
+        (64, 70): [70, 64, 63],
+        (63, 64, 70): [70, 64, 63, 64, 64, 63, 70, 64, 64],
+    }
     assert batched.ran == asked[exact]
+
+
+@dataclass(frozen=True)
+class Wide:
+    """The label with near ties up to `gap`, or a sixteenth of it where as much is asked."""
+
+    label: int
+    gap: float
+
+    def check(self, classes: int) -> None:
+        Label(self.label).check(classes)
+
+    def margins(self, outputs: Floats) -> Doubles:
+        return Label(self.label).margins(outputs)
+
+    def fails(self, outputs: Floats, said: Ints) -> Bools:
+        return Label(self.label).fails(outputs, said)
+
+    def near_ties(self, outputs: Floats, scale: float, share: float) -> Ints:
+        top = np.sort(outputs.astype(np.float64))[:, -2:]
+        return np.flatnonzero(top[:, 1] - top[:, 0] <= self.gap * share / NEAR)
+
+    def described(self) -> tuple[str | int, ...]:
+        return Label(self.label).described()
+
+
+@pytest.mark.parametrize("exact", [(), (63, 64, 70)])
+@pytest.mark.parametrize("close", [False, True])
+def test_fewer_images_are_near_a_tie_where_batches_were_seen_to_change_no_bit(
+    exact: tuple[int, ...], close: bool
+) -> None:
+    """Where they do change bits, the images near a tie run alone, or all of them."""
+    rungs = small(radius="6", features=8)
+    masks = all_masks(rungs)[:70]
+    dense = random_dense(5, (16, 12, CLASSES))
+    images = rungs.images(masks)
+    gaps = np.diff(np.sort(Counted(dense, 1).outputs(images).astype(np.float64))[:, -2:])[:, 0]
+    gap = float(np.median(gaps))
+    alone, batched = Counted(dense, 1), Counted(dense, 100, exact)
+    opened = replace(numpy_opened(dense, (4, 4, 1)), evaluator=batched, replayer=alone)
+    seen = RuntimeJudge(opened, rungs, Wide(LABEL, gap), close, compared=True).see(masks)
+    expected = Counted(dense, 1).outputs(images)
+    near = (gaps <= (gap / 16 if exact else gap)).sum()
+    compared = [64, 64] if exact else [64]
+    assert alone.ran == [*compared, *([70] if close and not exact else [near] if near else [])]
+    assert seen.labels.tolist() == expected.argmax(axis=1).tolist()

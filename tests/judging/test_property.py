@@ -54,7 +54,7 @@ class AtLeast:
     def fails(self, outputs: Floats, said: Ints) -> Bools:
         return np.asarray(~(outputs[:, self.number] >= self.least))
 
-    def near_ties(self, outputs: Floats, scale: float) -> Ints:
+    def near_ties(self, outputs: Floats, scale: float, share: float) -> Ints:
         near = np.abs(self.margins(outputs)) < 1e-2
         return np.flatnonzero(near if self.knows_ties else np.ones(len(outputs), np.bool_))
 

@@ -65,8 +65,8 @@ MUTANTS = (
     Mutant(
         "runtimes: near ties in a batch",
         "relrob/networks/deployed.py",
-        "    near = ties(outputs, _scale(opened, images))\n",
-        "    near = ties(outputs, _scale(opened, images))[:0]\n",
+        "    near = ties(outputs, _scale(opened, images), share)\n",
+        "    near = ties(outputs, _scale(opened, images), share)[:0]\n",
         _DEPLOYED,
     ),
     Mutant(

@@ -129,8 +129,8 @@ MUTANTS = (
     Mutant(
         "another property's near ties are those of labels",
         "relrob/judging/judges.py",
-        "outputs, images, self._wanted.near_ties)",
-        "outputs, images)",
+        "ties = self._wanted.near_ties",
+        "ties = Label(0).near_ties",
         ("tests/judging/test_property.py",),
     ),
     Mutant(
@@ -332,8 +332,8 @@ MUTANTS = (
     Mutant(
         "points of a runtime judge are never close calls",
         "relrob/judging/judges.py",
-        "if close else None",
-        "if False else None",
+        "if close or compared:",
+        "if compared:",
         ("tests/judging/test_judges.py",),
     ),
 )
