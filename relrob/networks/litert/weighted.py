@@ -243,11 +243,7 @@ def _joined(flat: Flat) -> set[int]:
 
 def _reals(held: Tensor) -> tuple[Doubles | None, Doubles | None]:
     """A constant as reals, and the scale of each where it is integer; None where it has none."""
-    if held.type == "INT16" and held.data is not None:
-        # No kernel that is modelled reads such a constant.
-        values = np.frombuffer(held.data, "<i2").astype(np.float64)
-    else:
-        values = held.values().astype(np.float64).ravel()
+    values = held.values(every=True).astype(np.float64).ravel()
     if held.type in ("FLOAT32", "FLOAT16"):
         return values, None
     if held.scales is None or len(held.scales) not in (1, len(values)):
