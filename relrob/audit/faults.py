@@ -22,9 +22,9 @@ _SCALES: Final = (255.0, 127.5)
 _KEPT: Final = 2
 # Factors of a layer's channels that one wrong scale does not explain differ by so large a share.
 _APART: Final = 0.02
-# The cosine of a correction of biases with the biases, at most; and standard deviations of chance.
+# The cosine of a correction of biases with the biases, at most; and how rarely it is chance's.
 _FOLLOWS: Final = 0.6
-_CHANCE: Final = 3.3
+_CHANCE: Final = 1e-4
 # Diagnoses of all weights, from which activations that differ follow.
 WHOLE: Final = ("another-network", "stale-weights")
 _QAT: Final = (
@@ -341,13 +341,15 @@ def _biases(one: Compared) -> Iterator[Diagnosis]:
 
 def _unrelated(one: Compared) -> bool:
     """Are the biases gone, or others? A correction follows the errors of the weights, and not the
-    biases: its cosine with these is that of chance."""
+    biases: its cosine with these is that of chance, which is above c for n biases with a
+    probability near (1 - c^2)^((n - 1) / 2)."""
     ours, theirs = one.match.reference.bias, one.match.quantised.bias
     if ours is None or one.bias is None:
         return False
     if theirs is None or not theirs.any():
         return True
-    bound = max(_FOLLOWS, _CHANCE / np.sqrt(len(ours)))
+    chance = np.sqrt(1 - _CHANCE ** (2 / max(len(ours) - 1, 1)))
+    bound = max(_FOLLOWS, chance)
     return bool(abs(cosine(one.bias, ours)) > bound)
 
 

@@ -46,7 +46,12 @@ def undone(form: Weighted, theirs: Weighted) -> tuple[Affine, ...]:
 
 def places(steps: Sequence[Affine]) -> int:
     """The number of inputs or outputs on which steps do something, of the step with the most."""
-    return max((int(np.sum(_moves(step))) for step in steps), default=0)
+    # Groups of outputs read different channels in one column.
+    moves = (np.atleast_2d(_moves(step)) for step in steps)
+    return max(
+        (int((each.any(axis=0) if min(each.shape) > 1 else each).sum()) for each in moves),
+        default=0,
+    )
 
 
 def _moves(step: Affine) -> Bools:
@@ -90,9 +95,9 @@ def _start(ours: Weighted, theirs: Weighted) -> int:
 
 
 def _other_earlier(ours: Weighted, theirs: Weighted, start: int) -> Iterator[tuple[Affine, Affine]]:
-    """What is left of the steps before activations; nothing where the file does not have as many
-    of them, of as many channels. `start`: the number of steps before the last activation that was
-    taken away."""
+    """What is left of the steps before activations; nothing where those of the file are not known
+    to stand for the same. `start`: the number of steps before the last activation that was taken
+    away."""
     ends = [number for number in theirs.cuts if number <= start]
     cut = [
         composed(theirs.before[one:two], theirs.before_off[one:two])
@@ -102,11 +107,39 @@ def _other_earlier(ours: Weighted, theirs: Weighted, start: int) -> Iterator[tup
     lost = [ours.fed_by([step]).before for step, _ in ours.earlier[len(kept) :]]
     if len(lost) < len(cut) or not all(lost):
         return
-    if [_size(step) for step, _ in kept] != [_size(step) for step, _ in theirs.earlier]:
+    traced = ours.traced and theirs.traced and (start in theirs.cuts or not theirs.cuts)
+    beside = _beside([step for step, _ in kept], theirs.earlier, traced=traced)
+    if beside is None:
         return
     mine = [*(step for step, _ in kept), *(step for (step,) in lost)]
-    for one, (other, off) in zip(mine, (*theirs.earlier, *cut), strict=True):
+    for one, (other, off) in zip(mine, (*beside, *cut), strict=True):
         yield from ((step, off) for step in _before(one, other, off))
+
+
+def _beside(
+    ours: Sequence[Affine], theirs: Sequence[tuple[Affine, Affine]], *, traced: bool
+) -> list[tuple[Affine, Affine]] | None:
+    """For each step of the reference that of the file, and one that does nothing where the file
+    has fewer; None where it has more, or steps of other channels. `traced`: are all of both read?
+    Else the file must have as many."""
+    if len(theirs) > len(ours) or (len(theirs) < len(ours) and not traced):
+        return None
+    nothing = Affine(np.ones(1), np.zeros(1)), Affine(np.zeros(1), np.zeros(1))
+    waiting, found = list(theirs), list[tuple[Affine, Affine]]()
+    for place, one in enumerate(ours):
+        spare = len(ours) - place - len(waiting)
+        left_out = not waiting or (spare > 0 and not _same(one, *waiting[0]))
+        found.append(nothing if left_out else waiting.pop(0))
+    fit = all(
+        each is nothing or _size(one) == _size(each[0])
+        for one, each in zip(ours, found, strict=True)
+    )
+    return found if fit else None
+
+
+def _same(one: Affine, other: Affine, off: Affine) -> bool:
+    """Do two steps of as many channels do the same but for rounding?"""
+    return _size(one) == _size(other) and not _before(one, other, off)
 
 
 def _size(step: Affine) -> int:

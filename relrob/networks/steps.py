@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -15,58 +15,103 @@ from relrob.networks.weighted import Affine, Weighted
 Name = TypeVar("Name", int, str)
 
 
+class Step(NamedTuple):
+    """x * factor + shift, and how far rounding may have moved each number. `kinds`: of the layers
+    whose channels they belong to; () for the channels that stand last, or for single numbers.
+    `cut`: may a quantiser have taken a ReLU away behind it?"""
+
+    affine: Affine
+    off: Affine
+    kinds: tuple[str, ...] = ()
+    cut: bool = False
+
+
 class Trail(Generic[Name]):
-    """The steps since the last layer, by the name of the value that they give. Their numbers belong
-    to the channels, the last dimension of a value, or are one for all of it."""
+    """The steps since the last layer, by the name of the value that they give."""
 
     def __init__(self) -> None:
-        self._steps: dict[Name, tuple[tuple[Affine, Affine], ...]] = {}
+        self._steps: dict[Name, tuple[Step, ...]] = {}
         # Steps before each activation since the last layer or junction, as one.
         self._earlier: dict[Name, tuple[tuple[Affine, Affine], ...]] = {}
         # Values before which a step may stand that is not read.
         self._unsure: set[Name] = set()
+        # Values before which one may stand that an activation follows.
+        self._doubtful: set[Name] = set()
+        # The value of which alone another is made, where that is not the value itself.
+        self._origin: dict[Name, Name] = {}
 
-    def pass_on(self, source: Name, out: Name) -> None:
-        """A value in another shape, or as other codes."""
-        self._steps[out] = self._steps.get(source, ())
+    def at(self, name: Name) -> tuple[Step, ...]:
+        """The steps before a value that no activation follows."""
+        return self._steps.get(name, ())
+
+    def pass_on(self, source: Name, out: Name, kept: tuple[Step, ...] | None = None) -> None:
+        """A value in another shape, or as other codes; `kept`: the steps that still stand for its
+        channels, the last ones, where these are not all."""
+        steps = self.at(source)
+        self._steps[out] = steps if kept is None else kept
         self._earlier[out] = self._earlier.get(source, ())
-        if source in self._unsure:
-            self._unsure.add(out)
+        self._origin[out] = self._origin.get(source, source)
+        lost = kept is not None and len(kept) < len(steps)
+        for names in (self._unsure, self._doubtful):
+            if lost or source in names:
+                names.add(out)
 
-    def add(self, source: Name, out: Name, step: Affine, off: Affine | None = None) -> None:
-        """A value times a factor and with a shift; `off`: how far rounding may have moved them."""
+    def add(self, source: Name, out: Name, step: Step) -> None:
+        """A value times a factor and with a shift."""
         self.pass_on(source, out)
-        nothing = Affine(np.zeros(len(step.factor)), np.zeros(len(step.shift)))
-        self._steps[out] = (*self._steps[out], (step, nothing if off is None else off))
+        self._steps[out] = (*self._steps[out], step)
 
     def end(self, sources: Sequence[Name], out: Name, *, sure: bool, unread: bool = False) -> None:
         """A value that is something else. `sure`: is it an activation, behind which no step before
         it can stand? `unread`: is it a step that is not read?"""
-        if sure and len(sources) == 1:
-            before = self._steps.get(sources[0], ())
-            ended: tuple[tuple[Affine, Affine], ...] = self._earlier.get(sources[0], ())
-            if before:
-                one = composed([step for step, _ in before], [off for _, off in before])
-                ended = (*ended, one)
-            self._earlier[out] = ended
-        lost = any(self._steps.get(name) or name in self._unsure for name in sources)
+        activation = sure and len(sources) == 1
+        before = self.at(sources[0]) if activation else ()
+        lost = any(self.at(name) or name in self._unsure for name in sources)
+        origins = {self._origin.get(name, name) for name in sources}
+        doubtful = any(name in self._doubtful for name in sources)
+        if activation:
+            one = (_as_one(before),) if before else ()
+            self._earlier[out] = (*self._earlier.get(sources[0], ()), *one)
+        else:
+            # Of one value alone, it may be an activation in parts.
+            doubtful = doubtful or lost or any(self._earlier.get(name) for name in sources)
+            self._earlier.pop(out, None)
+        if len(origins) == 1:
+            self._origin[out] = origins.pop()
+        else:
+            doubtful = False
         self._steps.pop(out, None)
-        self._unsure.discard(out)
-        if unread or (lost and not sure):
-            self._unsure.add(out)
+        for names, told in (
+            (self._unsure, unread or (lost and not sure)),
+            (self._doubtful, unread or doubtful),
+        ):
+            names.discard(out)
+            if told:
+                names.add(out)
 
-    def put_before(self, layer: Weighted, source: Name) -> Weighted:
-        """The layer, which reads the value `source`, with the steps before it."""
-        steps = self._steps.get(source, ())
-        made = layer.fed_by([step for step, _ in steps])
-        off = layer.fed_by([far for _, far in steps]).before
-        known = len(made.before) == len(steps) and source not in self._unsure
+    def put_before(
+        self, layer: Weighted, source: Name, told: tuple[Step, ...] | None = None
+    ) -> Weighted:
+        """The layer, which reads the value `source`, with the steps before it; `told`: those of
+        its channels, where these are not all."""
+        steps = self.at(source)
+        told = steps if told is None else told
+        made = layer.fed_by([step.affine for step in told])
+        off = layer.fed_by([step.off for step in told]).before
+        whole = len(made.before) == len(steps)
+        cuts = tuple(number for number, step in enumerate(told, start=1) if step.cut)
         return replace(
             made,
             before_off=off[len(off) - len(made.before) :],
-            known=known,
+            known=whole and source not in self._unsure,
+            cuts=cuts if whole else (),
             earlier=self._earlier.get(source, ()),
+            traced=source not in self._doubtful,
         )
+
+
+def _as_one(steps: Sequence[Step]) -> tuple[Affine, Affine]:
+    return composed([step.affine for step in steps], [step.off for step in steps])
 
 
 def composed(steps: Sequence[Affine], off: Sequence[Affine] = ()) -> tuple[Affine, Affine]:
@@ -81,14 +126,14 @@ def composed(steps: Sequence[Affine], off: Sequence[Affine] = ()) -> tuple[Affin
     return Affine(factor, shift), Affine(far, moved)
 
 
-def behind(layer: Weighted, affine: Affine, off: Affine) -> Weighted | None:
+def behind(layer: Weighted, step: Step) -> Weighted | None:
     """The layer with a step on its outputs: a constant that is added goes into the bias, a factor
     into the weights where these are floats. Integers stay as they are, and the step stands behind
     them. None where its numbers are not one, or one an output."""
     outputs = layer.shape[:1]
-    if any(each.size not in (1, *outputs) for each in affine):
+    if any(each.size not in (1, *outputs) for each in step.affine):
         return None
-    affine, off = (Affine(*(np.broadcast_to(n, outputs) for n in a)) for a in (affine, off))
+    affine, off = (Affine(*(np.broadcast_to(n, outputs) for n in a)) for a in step[:2])
     added = bool((affine.factor == 1).all() and not off.factor.any())
     told = replace(layer, behind=(*layer.behind, affine), bare=layer.bare or layer)
     if not added and layer.stored is None:
@@ -111,21 +156,32 @@ def behind(layer: Weighted, affine: Affine, off: Affine) -> Weighted | None:
     )
 
 
-def step_of(
-    operator: str, constants: Doubles, half: Doubles, *, first: bool
-) -> tuple[Affine, Affine] | None:
+def exact(affine: Affine) -> Step:
+    """A step of constants that were not rounded."""
+    return Step(affine, Affine(*(np.zeros(len(numbers)) for numbers in affine)))
+
+
+def normalised(
+    gamma: Doubles, beta: Doubles, mean: Doubles, variance: Doubles, epsilon: float
+) -> Affine:
+    """A batch normalisation, of (channels,) numbers each."""
+    factor = gamma / np.sqrt(variance + epsilon)
+    return Affine(factor, beta - mean * factor)
+
+
+def step_of(operator: str, constants: Doubles, half: Doubles, *, first: bool) -> Step | None:
     """x + c ("Add"), x - c or c - x ("Sub"), x * c ("Mul") or x / c ("Div"), and how far rounding
     of c by `half` moves it; `first`: x stands first. None for c / x."""
     one, zero = np.ones(constants.shape), np.zeros(constants.shape)
     match operator:
         case "Add":
-            return Affine(one, constants), Affine(zero, half)
+            return Step(Affine(one, constants), Affine(zero, half))
         case "Sub":
             made = Affine(one, -constants) if first else Affine(-one, constants)
-            return made, Affine(zero, half)
+            return Step(made, Affine(zero, half))
         case "Mul":
-            return Affine(constants, zero), Affine(half, zero)
+            return Step(Affine(constants, zero), Affine(half, zero))
         case "Div" if first and constants.all():
-            return Affine(1 / constants, zero), Affine(half / constants**2, zero)
+            return Step(Affine(1 / constants, zero), Affine(half / constants**2, zero))
         case _:
             return None

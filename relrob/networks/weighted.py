@@ -136,7 +136,7 @@ class Weighted:
     each number of `before` and `after`, () where the file holds them as floats.
     `earlier`: steps on the way from the layers before that an activation follows, for each
     activation as one and how far rounding may have moved its numbers, in arrays of one number, or
-    of one a channel.
+    of one a channel. `traced`: does `earlier` hold all of them?
     `feeder`: the number of the layer that alone feeds this one, through `behind` of that and
     nothing else; else None. `padded`: zeros stand around what a convolution reads, which no shift
     reaches. relrob.networks.folds says where a converter may put these steps.
@@ -167,6 +167,7 @@ class Weighted:
     before_off: tuple[Affine, ...] = ()
     after_off: tuple[Affine, ...] = ()
     earlier: tuple[tuple[Affine, Affine], ...] = ()
+    traced: bool = False
     feeder: int | None = None
     padded: bool = False
 
@@ -188,22 +189,32 @@ class Weighted:
 
     def fed_by(self, affines: Sequence[Affine]) -> Weighted:
         """The same layer behind these steps, the last of them nearest to it."""
-        # Outputs of a depthwise convolution stand in the order of the channels that they read.
-        apart = self.kind == "depthwise"
-        whole = self.shape[0] if apart else self.shape[1]
         before: list[Affine] = []
         for affine in affines:
-            if any(whole % len(each) for each in affine):
+            wide = [self._on_inputs(each) for each in affine]
+            if any(each is None for each in wide):
                 before.clear()
                 continue
-            wide = [
-                np.repeat(each, whole // len(each))[:, None]
-                if apart
-                else np.tile(each, whole // len(each))[None, :]
-                for each in affine
-            ]
-            before.append(Affine(*wide))
+            before.append(Affine(*(each for each in wide if each is not None)))
         return replace(self, before=tuple(before))
+
+    def _on_inputs(self, numbers: Doubles) -> Doubles | None:
+        """Numbers of channels that the layer reads, in an array that broadcasts to `values`; None
+        where it reads others."""
+        outputs, fan = self.shape
+        if self.kind == "depthwise":
+            # Outputs stand in the order of the channels that they read.
+            count, rest = divmod(outputs, len(numbers))
+            return None if rest else np.repeat(numbers, count)[:, None]
+        channels = self.window[-1] if self.kind == "conv" else len(numbers)
+        if len(numbers) in (1, channels):
+            return None if fan % len(numbers) else np.tile(numbers, fan // len(numbers))[None, :]
+        # Each group of outputs reads the next channels, as many as the window has.
+        groups, rest = divmod(len(numbers), channels)
+        if rest or outputs % groups:
+            return None
+        rows = np.tile(numbers.reshape(groups, channels), fan // channels)
+        return np.repeat(rows, outputs // groups, axis=0)
 
     def folded_in(self, factor: Doubles, shift: Doubles) -> Weighted:
         """The same layer with its outputs multiplied by `factor` (out,), and `shift` (out,) added.

@@ -21,8 +21,13 @@ SHAPE = (6, 6, 3)
 
 def built(stack: Stack, seed: int = 3) -> Any:
     """The model with seeded weights, biases and states of its normalisations."""
+    layers = keras().layers
+    return seeded(keras().Sequential([layers.Input(SHAPE), *stack(layers), layers.Dense(5)]), seed)
+
+
+def seeded(model: Any, seed: int = 3) -> Any:
+    """A model with such weights."""
     layers, rng = keras().layers, np.random.default_rng(seed)
-    model = keras().Sequential([layers.Input(SHAPE), *stack(layers), layers.Dense(5)])
     for layer in model.layers:
         shapes = [weight.shape for weight in layer.get_weights()]
         if isinstance(layer, layers.BatchNormalization):

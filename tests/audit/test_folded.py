@@ -63,6 +63,13 @@ STACKS: dict[str, tuple[Stack, bool]] = {
         lambda k: [adapted(k), k.Conv2D(8, 3, activation="relu"), k.Flatten()],
         False,
     ),
+    "a normalisation before groups of channels": (
+        lambda k: [
+            *(k.Conv2D(8, 3, activation="relu"), k.BatchNormalization()),
+            *(k.Conv2D(6, 3, groups=2, activation="relu"), k.Flatten()),
+        ],
+        False,
+    ),
     "flat, rescaling, dense": (
         lambda k: [k.Flatten(), k.Rescaling(2.0, offset=-1.0), k.Dense(24, "relu")],
         True,
@@ -258,19 +265,25 @@ def test_a_step_that_only_one_network_makes_is_told(tmp_path: Path) -> None:
     assert [each.id for each in found] == ["input-scale"]
 
 
+@pytest.mark.parametrize("groups", [1, 2, 3])
 @pytest.mark.parametrize("kind", ["dense", "conv", "depthwise"])
-def test_the_forms_of_a_layer_compute_the_same(kind: str) -> None:
+def test_the_forms_of_a_layer_compute_the_same(kind: str, groups: int) -> None:
     """Each form, behind the steps that it leaves, against the layer behind all of them."""
     rng = np.random.default_rng(5)
-    outputs, fan = (6, 4) if kind == "depthwise" else (5, 12)
+    outputs, fan = (6, 4) if kind == "depthwise" else (6, 12)
+    groups = groups if kind == "conv" else 1
     values, bias = rng.normal(size=(outputs, fan)), rng.normal(size=outputs)
-    one, three = (Affine(rng.normal(size=n), rng.normal(size=n)) for n in (1, 3))
-    behind = Weighted("", kind, values, (fan,), "float32", 1, bias=bias).fed_by([one, three])
+    one, more = (Affine(rng.normal(size=n), rng.normal(size=n)) for n in (1, 3 * groups))
+    layer = Weighted("", kind, values, (2, fan // 6, 3), "float32", 1, bias=bias)
+    behind = layer.fed_by([one, more])
     # What each output reads, (outputs, fan), and the channel of each: outputs 2 c and 2 c + 1 of a
-    # depthwise convolution read channel c.
+    # depthwise convolution read channel c, each group of outputs the next 3.
     given = rng.normal(size=(outputs, fan))
-    channel = np.arange(outputs)[:, None] // 2 if kind == "depthwise" else np.arange(fan) % 3
-    factor, shift = three.factor[channel], three.shift[channel]
+    group = np.arange(outputs)[:, None] // (outputs // groups)
+    channel = np.arange(fan) % 3 + 3 * group
+    if kind == "depthwise":
+        channel = np.arange(outputs)[:, None] // 2
+    factor, shift = more.factor[channel], more.shift[channel]
     middle = given * one.factor + one.shift
     read = [middle * factor + shift, middle + shift / factor, middle]
     read += [given + one.shift / one.factor, given]

@@ -13,7 +13,16 @@ import pytest
 from numpy.typing import NDArray
 
 from relrob.audit.weight_report import WeightReport
-from tests.audit.stacks import Stack, built, compared, disable, normalisations
+from tests.audit.stacks import (
+    SHAPE,
+    Stack,
+    built,
+    compared,
+    disable,
+    normalisations,
+    seeded,
+)
+from tests.make_networks import keras
 
 Array = NDArray[Any]
 
@@ -35,6 +44,10 @@ STACKS: dict[str, Stack] = {
     "between a maximum and a ReLU": lambda k: [
         *(k.Conv2D(8, 3), k.MaxPooling2D(2), k.BatchNormalization(), k.ReLU()),
         *(k.Conv2D(8, 2, padding="same", activation="relu"), k.Flatten()),
+    ],
+    "before groups of channels": lambda k: [
+        *(k.Conv2D(8, 3, activation="relu"), k.BatchNormalization()),
+        *(k.Conv2D(6, 3, padding="same", groups=2, activation="relu"), k.Flatten()),
     ],
     "on the image, before a maximum": lambda k: [
         *(k.BatchNormalization(), k.MaxPooling2D(2)),
@@ -140,3 +153,48 @@ def test_a_step_of_16_bits_is_told(tmp_path: Path) -> None:
     FAULTS["smaller means"](quantised)
     found = compared(reference, quantised, tmp_path, "int16x8").diagnoses
     assert [each.id for each in found] == ["changed-weights"]
+
+
+Steps = Callable[[Any], list[Any]]
+JOINED: dict[str, Steps] = {
+    "a normalisation": lambda k: [k.BatchNormalization(), k.ReLU()],
+    "a number": lambda k: [k.Rescaling(0.5, offset=0.2), k.ReLU()],
+    "a slope": lambda k: [k.Rescaling(0.5, offset=0.2), k.LeakyReLU(0.1)],
+    "steps around a ReLU": lambda k: [
+        *(k.Rescaling(0.5, offset=0.2), k.ReLU(), k.Rescaling(2.0, offset=0.1)),
+    ],
+    "a sigmoid that is multiplied": lambda k: [
+        *(k.BatchNormalization(), k.Activation("swish"), k.Rescaling(0.5), k.ReLU()),
+    ],
+}
+
+
+def joined(junction: str, steps: Steps) -> Any:
+    """Two convolutions, what joins them, these steps, and another convolution."""
+    layers = keras().layers
+    given = layers.Input(SHAPE)
+    branches = layers.Conv2D(4, 3)(given), layers.Conv2D(4, 3)(given)
+    value = getattr(layers, junction)()(branches)
+    for layer in steps(layers):
+        value = layer(value)
+    value = layers.Conv2D(8, 2, padding="same", activation="relu")(value)
+    return seeded(keras().Model(given, layers.Dense(5)(layers.Flatten()(value))))
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("junction", ["Add", "Concatenate", "Multiply"])
+@pytest.mark.parametrize("name", JOINED)
+def test_a_step_between_a_junction_and_an_activation(
+    tmp_path: Path, name: str, junction: str, scheme: str
+) -> None:
+    """It stands in a faithful file, which may make an activation of parts; where it is left out,
+    that is told."""
+    model = joined(junction, JOINED[name])
+    assert compared(model, model, tmp_path, scheme).diagnoses == ()
+    kinds = keras().layers.Rescaling, keras().layers.BatchNormalization
+    without = joined(junction, lambda k: [s for s in JOINED[name](k) if not isinstance(s, kinds)])
+    weights = [layer for layer in model.layers if not isinstance(layer, kinds)]
+    for one, other in zip(weights, without.layers, strict=True):
+        other.set_weights(one.get_weights())
+    found = [each.id for each in compared(model, without, tmp_path, scheme).diagnoses]
+    assert found == ["changed-weights"]

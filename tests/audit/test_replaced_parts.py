@@ -120,6 +120,17 @@ def test_biases_that_are_gone_or_others_are_no_correction(
     assert pair(tmp_path, network, dynamic(wrong, bits=bits)).names() == ["changed-bias"]
 
 
+@pytest.mark.parametrize("factor", [1.1, 2.0, -1.0])
+@pytest.mark.parametrize("bits", [8, 4])
+def test_so_are_ten_that_were_multiplied(tmp_path: Path, factor: float, bits: int) -> None:
+    """Their difference from the right ones follows these as no correction does."""
+    network = random_dense(3, DEEP)
+    network = put(network, 4, bias=network.layers[4].bias * np.float32(0.3))
+    wrong = put(network, 4, bias=network.layers[4].bias * np.float32(factor))
+    assert pair(tmp_path, network, dynamic(wrong, bits=bits)).names() == ["changed-bias"]
+    assert pair(tmp_path, network, dynamic(network, bits=bits)).names() == []
+
+
 @pytest.mark.parametrize("bits", [8, 4])
 def test_corrections_of_small_biases_are_none(tmp_path: Path, bits: int) -> None:
     network = random_dense(3, DEEP)

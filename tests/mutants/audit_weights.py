@@ -109,15 +109,15 @@ MUTANTS = (
     Mutant(
         "reader: a normalisation without its epsilon",
         "relrob/networks/onnx/before.py",
-        'variance + float(attributes(node).get("epsilon", 1e-5))',
-        "variance",
+        'epsilon = float(attributes(node).get("epsilon", 1e-5))',
+        "epsilon = 0.0",
         _READERS,
     ),
     Mutant(
-        "reader: a normalisation of Keras without its mean",
-        "relrob/networks/keras/weighted.py",
-        "- mean * factor",
-        "- 0 * mean * factor",
+        "reader: a normalisation without its mean",
+        "relrob/networks/steps.py",
+        "beta - mean * factor",
+        "beta - 0 * mean * factor",
         _READERS,
     ),
     Mutant(

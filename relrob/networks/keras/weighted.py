@@ -24,7 +24,7 @@ from relrob.networks.keras.config import (
 from relrob.networks.keras.files import members
 from relrob.networks.keras.layers import factor_and_shift
 from relrob.networks.keras.weights import Held, held_by_class, held_by_position
-from relrob.networks.steps import Trail
+from relrob.networks.steps import Trail, exact, normalised
 from relrob.networks.weighted import Affine, NotReadError, Weighted
 
 _READ: Final = (
@@ -40,6 +40,10 @@ _OTHER: Final = (
 # Layers that multiply by constants and add constants.
 _AFFINE: Final = ("Rescaling", "Normalization", "BatchNormalization")
 _RECTIFIED: Final = ("relu", "relu6")
+# hard_sigmoid(x) is relu6(x + 3) / 6: a converter makes these two steps as any other.
+_HARD: Final = "hard_sigmoid"
+_ADDED: Final = Affine(np.ones(1), np.full(1, 3.0))
+_DIVIDED: Final = exact(Affine(np.full(1, 1 / 6), np.zeros(1)))
 # Each of their outputs is of one channel. The converter leaves steps on the side where they are.
 _POOLING: Final = (
     "MaxPooling2D",
@@ -152,16 +156,20 @@ class _Walk:
                 told = replace(made, label=str(layer), depth=depth, feeder=feeder)
                 self._found.append(self._trail.put_before(told, source))
                 feeder, source = None, layer.name
-            self._rectified(len(self._found) - 1, layer.settings.get("activation"), layer.name)
-        elif owner is not None and alone:
-            self._follow(layer, owner)
-        if layer.kind not in _KINDS:
-            self._step(layer, feeds)
+            activation = layer.settings.get("activation")
+            self._rectified(len(self._found) - 1, activation, layer.name)
+            if activation == _HARD:
+                self._trail.add(layer.name, layer.name, _DIVIDED)
+        else:
+            followed = alone and owner is not None
+            if followed and owner is not None:
+                self._follow(layer, owner)
+            self._step(layer, feeds, followed=followed)
         self._depth[layer.name] = depth
 
-    def _step(self, layer: LayerConfig, feeds: list[str]) -> None:
+    def _step(self, layer: LayerConfig, feeds: list[str], *, followed: bool) -> None:
         """A layer that multiplies by constants, passes on what it is given, or does something else.
-        Steps behind a layer with weights belong to that."""
+        Steps behind a layer with weights belong to that, which it has `followed`."""
         name = layer.name
         if not feeds or name in self._owner:
             return
@@ -170,10 +178,16 @@ class _Walk:
         if len(feeds) == 1 and (_moves(layer) or linear or _pools(layer)):
             self._trail.pass_on(feeds[0], name)
             return
+        if layer.kind == "Activation" and activation == _HARD:
+            if not followed:
+                self._trail.add(feeds[0], name, exact(_ADDED))
+            self._trail.end(feeds if followed else [name], name, sure=True)
+            self._trail.add(name, name, _DIVIDED)
+            return
         affine = layer.kind in _AFFINE
         made = self._constants(layer) if affine else None
         if made is not None:
-            self._trail.add(feeds[0], name, made)
+            self._trail.add(feeds[0], name, exact(made))
         else:
             self._trail.end(feeds, name, sure=layer.kind in _ENDING, unread=affine)
 
@@ -194,12 +208,7 @@ class _Walk:
         made, found = self._constants(layer, self._found[owner].kind), self._found[owner]
         if made is None or any(len(each) not in (1, found.shape[0]) for each in made):
             return
-        bare = found if found.bare is None else found.bare
-        if layer.kind == "BatchNormalization" and not found.after:
-            found = found.folded_in(*made)
-        else:
-            found = replace(found, after=(*found.after, made))
-        self._found[owner] = replace(found, behind=(*found.behind, made), bare=bare)
+        self._found[owner] = _stepped(found, made, whole=layer.kind == "BatchNormalization")
         self._owner[layer.name] = owner
 
     def _constants(self, layer: LayerConfig, kind: str = "") -> Affine | None:
@@ -215,6 +224,20 @@ class _Walk:
             self._found[owner] = replace(
                 self._found[owner], relu=True, capped=activation == "relu6"
             )
+        elif activation == _HARD:
+            found = _stepped(self._found[owner], _ADDED, whole=True)
+            self._found[owner] = replace(found, relu=True, capped=True)
+
+
+def _stepped(layer: Weighted, made: Affine, *, whole: bool) -> Weighted:
+    """A layer with a step on its outputs; `whole`: always in its weights and its bias, where no
+    other step stands before it."""
+    bare = layer if layer.bare is None else layer.bare
+    behind = (*layer.behind, made)
+    if whole and not layer.after:
+        wide = (np.broadcast_to(each, layer.shape[:1]) for each in made)
+        return replace(layer.folded_in(*wide), behind=behind, bare=bare)
+    return replace(layer, after=(*layer.after, made), behind=behind, bare=bare)
 
 
 def _rectifier(layer: LayerConfig) -> str:
@@ -311,7 +334,7 @@ def _normalisation(layer: LayerConfig, arrays: list[Doubles]) -> Affine:
     gamma = rest.pop(0) if layer.settings.get("scale", True) else None
     beta = rest.pop(0) if layer.settings.get("center", True) else None
     mean, variance = rest
-    factor = 1.0 / np.sqrt(variance + float(layer.settings.get("epsilon", 1e-3)))
-    if gamma is not None:
-        factor = factor * gamma
-    return Affine(factor, (0.0 if beta is None else beta) - mean * factor)
+    epsilon = float(layer.settings.get("epsilon", 1e-3))
+    gamma = np.ones_like(mean) if gamma is None else gamma
+    beta = np.zeros_like(mean) if beta is None else beta
+    return normalised(gamma, beta, mean, variance, epsilon)

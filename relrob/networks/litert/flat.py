@@ -29,6 +29,8 @@ _STORED: Final[Mapping[str, type[np.generic]]] = {
     "INT32": np.int32,
     "INT64": np.int64,
 }
+# Types of constants that no modelled kernel reads.
+_UNMODELLED: Final[Mapping[str, type[np.generic]]] = {"INT16": np.int16}
 DAMAGED: Final = (
     struct.error,
     ValueError,
@@ -71,9 +73,10 @@ class Tensor:
         """Does the file hold its values?"""
         return self.data is not None
 
-    def values(self) -> NDArray[Any]:
-        """The values of a constant in its own shape. Raises NotModelledError."""
-        kind = _STORED.get(self.type)
+    def values(self, *, every: bool = False) -> NDArray[Any]:
+        """The values of a constant in its own shape; `every`: of types, too, that no modelled
+        kernel reads. Raises NotModelledError."""
+        kind = (_UNMODELLED if every and self.type in _UNMODELLED else _STORED).get(self.type)
         if self.data is None or kind is None:
             raise NotModelledError(f"tensor {self.number} is not a constant of a known type")
         if len(self.data) != np.dtype(kind).itemsize * int(np.prod(self.shape, dtype=object)):

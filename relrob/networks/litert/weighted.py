@@ -14,8 +14,8 @@ from relrob.domain.network import Network
 from relrob.networks.litert.file import litert_file
 from relrob.networks.litert.flat import Flat, NotModelledError, Operator, Tensor
 from relrob.networks.litert.options import RELU
-from relrob.networks.steps import Trail, behind, step_of
-from relrob.networks.weighted import Affine, Codes, NotReadError, Stored, Weighted, stored_of
+from relrob.networks.steps import Step, Trail, behind, step_of
+from relrob.networks.weighted import Codes, NotReadError, Stored, Weighted, stored_of
 
 _KINDS: Final = {
     "FULLY_CONNECTED": "dense",
@@ -138,24 +138,22 @@ class _Walk:
         axes = self._constant(operator.inputs[1])
         return axes is not None and sorted(axes.values().ravel().tolist()) == [1, 2]
 
-    def _take(
-        self, operator: Operator, source: int, step: tuple[Affine, Affine], owner: int | None
-    ) -> None:
+    def _take(self, operator: Operator, source: int, step: Step, owner: int | None) -> None:
         """A step on the output of a layer, or on the way to the next."""
         out, activation = operator.outputs[0], operator.options.get("fusedActivationFunction")
         rectified = activation in (RELU, _RELU6)
-        made = None if owner is None else behind(self._found[owner], *step)
+        made = None if owner is None else behind(self._found[owner], step)
         if owner is not None and made is not None:
             ended = self._ending_at(made, out, activation == _RELU6, relu=rectified)
             self._found[owner] = ended
             if not activation:
                 self._plain[out] = owner
         else:
-            self._trail.add(source, out, *step)
+            self._trail.add(source, out, step)
             if activation:
                 self._trail.end([out], out, sure=True)
 
-    def _step(self, operator: Operator, source: int) -> tuple[Affine, Affine] | None:
+    def _step(self, operator: Operator, source: int) -> Step | None:
         """What an operator with one constant adds, or multiplies by; None where that is one number
         of another dimension than the channels."""
         if operator.kind not in _STEPS or len(operator.inputs) != 2:
@@ -245,11 +243,7 @@ def _joined(flat: Flat) -> set[int]:
 
 def _reals(held: Tensor) -> tuple[Doubles | None, Doubles | None]:
     """A constant as reals, and the scale of each where it is integer; None where it has none."""
-    if held.type == "INT16" and held.data is not None:
-        # No kernel that is modelled reads such a constant.
-        values = np.frombuffer(held.data, "<i2").astype(np.float64)
-    else:
-        values = held.values().astype(np.float64).ravel()
+    values = held.values(every=True).astype(np.float64).ravel()
     if held.type in ("FLOAT32", "FLOAT16"):
         return values, None
     if held.scales is None or len(held.scales) not in (1, len(values)):

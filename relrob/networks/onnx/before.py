@@ -4,8 +4,7 @@ gives: constants added and multiplied, which a converter may fold into the weigh
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import onnx
@@ -13,6 +12,7 @@ import onnx
 from relrob.domain.arrays import Doubles
 from relrob.networks import steps
 from relrob.networks.onnx.constants import Constant, attributes
+from relrob.networks.steps import Step
 from relrob.networks.weighted import Affine, Weighted
 
 # Operators that make a step of their constants.
@@ -29,7 +29,7 @@ _POOLING: Final = (
 )
 _TURNING: Final = ("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze")
 # Functions behind which no step goes into the next layer, and which no optimiser moves.
-_ENDING: Final = (
+ENDING: Final = (
     *("Relu", "Clip", "LeakyRelu", "PRelu", "Elu", "Selu", "Gelu", "Sigmoid", "Tanh", "Softmax"),
     *("HardSigmoid", "HardSwish", "Erf"),
 )
@@ -40,82 +40,64 @@ _IMAGES: Final = ("conv", "depthwise")
 _FLAT: Final = ("flat",)
 
 
-class Step(NamedTuple):
-    """The constants of a node, and how far rounding may have moved each of them. `kinds`: of the
-    layers whose channels they belong to; () for single numbers, which belong to all. `cut`: may a
-    quantiser have taken a ReLU away behind it?"""
-
-    affine: Affine
-    off: Affine
-    kinds: tuple[str, ...]
-    cut: bool = False
-
-
 class Steps:
     """The steps since the last layer, by the name of the value that they give."""
 
     def __init__(self) -> None:
-        self._steps: dict[str, tuple[Step, ...]] = {}
-        # Steps before each activation since the last layer or junction, as one.
-        self._earlier: dict[str, tuple[tuple[Affine, Affine], ...]] = {}
-        # Values before which a step may stand that is not read.
-        self._unsure: set[str] = set()
+        self._trail = steps.Trail[str]()
+
+    def pass_on(self, source: str, out: str) -> None:
+        """A value that a node makes of a layer's own output."""
+        self._trail.pass_on(source, out)
 
     def take(
         self, node: onnx.NodeProto, source: str, constants: Mapping[str, Constant], floor: bool
     ) -> None:
         """Take in a node that reads the value `source`. `floor`: its codes begin at 0."""
-        before, out = self._steps.get(source, ()), node.output[0]
-        after, lost = self._behind(node, source, before, constants)
-        if floor and after and node.op_type in _CODED:
-            after = (*after[:-1], after[-1]._replace(cut=True))
-        self._steps[out] = after
-        ends = node.op_type in _ENDING
-        alone = all(name == source or name in constants or not name for name in node.input)
-        if alone and not lost:
-            ended = (_as_one(before),) if ends and before else ()
-            self._earlier[out] = (*self._earlier.get(source, ()), *ended)
-        if lost or (not ends and any(name in self._unsure for name in node.input)):
-            self._unsure.add(out)
+        out, kept = node.output[0], self._kept(node, source, constants)
+        if kept is not None:
+            cut = floor and kept and node.op_type in _CODED
+            last = (kept[-1]._replace(cut=True),) if cut else kept[-1:]
+            self._trail.pass_on(source, out, (*kept[:-1], *last))
+            return
+        step = step_of(node, source, constants)
+        if step is not None:
+            cut = floor and node.op_type in _CODED
+            self._trail.add(source, out, step._replace(cut=cut))
+            return
+        operands = _operands(node)
+        given = [name for name in operands if name not in constants]
+        unread = node.op_type in AFFINE and len(given) < len(operands)
+        self._trail.end(given, out, sure=node.op_type in ENDING, unread=unread)
 
-    def _behind(
-        self,
-        node: onnx.NodeProto,
-        source: str,
-        before: tuple[Step, ...],
-        constants: Mapping[str, Constant],
-    ) -> tuple[tuple[Step, ...], bool]:
-        """The steps behind a node, and whether one was lost on the way."""
+    def _kept(
+        self, node: onnx.NodeProto, source: str, constants: Mapping[str, Constant]
+    ) -> tuple[Step, ...] | None:
+        """The steps that stand behind a node which gives the same values, None of another."""
+        before = self._trail.at(source)
         if node.op_type in _NEUTRAL or _pools(node, constants):
-            return before, False
+            return before
         if node.op_type in ("Flatten", "Reshape"):
             before = tuple(
                 step._replace(kinds=_FLAT) if "conv" in step.kinds else step for step in before
             )
-            kept = _since(before, [step.kinds in ((), _FLAT) for step in before])
-            return kept, len(kept) < len(before)
+            return _since(before, [step.kinds in ((), _FLAT) for step in before])
         if node.op_type in _TURNING:
             # Channels may stand elsewhere behind it.
-            kept = _since(before, [not step.kinds for step in before])
-            return kept, len(kept) < len(before)
-        step = step_of(node, source, constants)
-        if step is not None:
-            return (*before, step), False
-        constant = any(name in constants for name in node.input)
-        unread = node.op_type in AFFINE and constant
-        return (), unread or (bool(before) and node.op_type not in _ENDING)
+            return _since(before, [not step.kinds for step in before])
+        return None
 
     def put_before(self, layer: Weighted, source: str) -> Weighted:
         """The layer, which reads the value `source`, with the steps before it."""
-        found = tuple(_in_rows(step, layer) for step in self._steps.get(source, ()))
+        found = tuple(_in_rows(step, layer) for step in self._trail.at(source))
         told = _since(found, [not step.kinds or layer.kind in step.kinds for step in found])
-        made = layer.fed_by([step.affine for step in told])
-        off = layer.fed_by([step.off for step in told]).before
-        made = replace(made, earlier=self._earlier.get(source, ()))
-        if len(made.before) < len(found):
-            return replace(made, before_off=off[len(off) - len(made.before) :])
-        cuts = tuple(number for number, step in enumerate(told, start=1) if step.cut)
-        return replace(made, before_off=off, cuts=cuts, known=source not in self._unsure)
+        return self._trail.put_before(layer, source, told)
+
+
+def _operands(node: onnx.NodeProto) -> list[str]:
+    """The inputs of a node but for the scales and zero points of codes."""
+    coded = node.op_type in ("QLinearAdd", "QLinearMul")
+    return [name for name in (node.input[:6:3] if coded else node.input) if name]
 
 
 def _pools(node: onnx.NodeProto, constants: Mapping[str, Constant]) -> bool:
@@ -129,16 +111,12 @@ def _pools(node: onnx.NodeProto, constants: Mapping[str, Constant]) -> bool:
     return sorted(axes or ()) in ([2, 3], [-2, -1])
 
 
-def _as_one(before: tuple[Step, ...]) -> tuple[Affine, Affine]:
-    return steps.composed([step.affine for step in before], [step.off for step in before])
-
-
 def behind(layer: Weighted, step: Step) -> Weighted | None:
     """The layer with a step on its outputs (`relrob.networks.steps.behind`), None where the step is
     one of other channels."""
     if step.kinds and layer.kind not in step.kinds:
         return None
-    return steps.behind(layer, step.affine, step.off)
+    return steps.behind(layer, step)
 
 
 def _in_rows(step: Step, layer: Weighted) -> Step:
@@ -171,8 +149,7 @@ def step_of(node: onnx.NodeProto, source: str, constants: Mapping[str, Constant]
     """The step of a node that reads the value `source`, None of one that is none."""
     if node.op_type not in AFFINE:
         return None
-    coded = node.op_type.startswith("QLinear")
-    names = [node.input[0], node.input[3]] if coded else list(node.input)
+    coded, names = node.op_type.startswith("QLinear"), _operands(node)
     others = [constants[name] for name in names if name in constants]
     if node.op_type == "BatchNormalization":
         return _normalised(node, others) if len(others) == 4 else None
@@ -190,17 +167,17 @@ def step_of(node: onnx.NodeProto, source: str, constants: Mapping[str, Constant]
     kinds = _kinds(values)
     operator = node.op_type.removeprefix("QLinear")
     made = steps.step_of(operator, values.ravel(), _half(held), first=first)
-    return None if kinds is None or made is None else Step(*made, kinds)
+    return None if kinds is None or made is None else made._replace(kinds=kinds)
 
 
 def _normalised(node: onnx.NodeProto, others: list[Constant]) -> Step:
     """A batch normalisation of gamma, beta, mean and variance."""
+    epsilon = float(attributes(node).get("epsilon", 1e-5))
     gamma, beta, mean, variance = (each.floats.ravel() for each in others)
-    root = np.sqrt(variance + float(attributes(node).get("epsilon", 1e-5)))
-    factor = gamma / root
-    off = _half(others[0]) / root
+    off = _half(others[0]) / np.sqrt(variance + epsilon)
     moved = _half(others[1]) + np.abs(mean) * off
-    return Step(Affine(factor, beta - mean * factor), Affine(off, moved), (*_ROWS, *_IMAGES))
+    made = steps.normalised(gamma, beta, mean, variance, epsilon)
+    return Step(made, Affine(off, moved), (*_ROWS, *_IMAGES))
 
 
 def _half(constant: Constant) -> Doubles:

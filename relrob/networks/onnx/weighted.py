@@ -122,6 +122,8 @@ class Walk:
             codes = made_of.codes
             floor = codes is not None and codes.zero == codes.least
             self._steps.take(node, source, self._constants, floor)
+        else:
+            self._steps.pass_on(source, node.output[0])
 
     def _follow(self, node: onnx.NodeProto, source: str) -> None:
         """A step on the output of a layer: bias, normalisation, ReLU, codes."""

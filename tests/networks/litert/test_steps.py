@@ -11,6 +11,7 @@ from ai_edge_litert.interpreter import Interpreter
 from numpy.lib.stride_tricks import sliding_window_view
 
 from relrob.domain.arrays import Doubles
+from relrob.networks.litert.flat import NotModelledError, Tensor
 from relrob.networks.load import load_network
 from relrob.networks.weighted import Affine, Weighted, weights_of
 from tests.audit.stacks import SHAPE, Stack, built
@@ -88,3 +89,18 @@ def test_layers_and_steps_make_the_network(tmp_path: Path, name: str) -> None:
         interpreter.set_tensor(source["index"], image[None])
         interpreter.invoke()
         np.testing.assert_allclose(interpreter.get_tensor(result["index"])[0], ours, atol=1e-4)
+
+
+def test_constants_of_16_bits_are_read_for_comparisons_alone() -> None:
+    """No modelled kernel reads them, and their bytes must fit their shape."""
+
+    def tensor(data: bytes) -> Tensor:
+        return Tensor(7, "INT16", (3,), None, data, None, None, 0, "")
+
+    whole = tensor(np.array([-3, 300, -32768], "<i2").tobytes())
+    assert whole.values(every=True).tolist() == [-3, 300, -32768]
+    with pytest.raises(NotModelledError, match="tensor 7 is not a constant of a known type"):
+        whole.values()
+    for data in (b"12345", b"12345678"):
+        with pytest.raises(NotModelledError, match="bytes for shape"):
+            tensor(data).values(every=True)

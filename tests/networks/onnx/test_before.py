@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
@@ -136,16 +137,34 @@ def test_a_convolution_with_its_steps_is_what_onnxruntime_computes(
 
 
 @pytest.mark.parametrize("name", ["channels", "a batch normalisation", "a number"])
-def test_so_is_a_depthwise_convolution(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("twice", [False, True])
+def test_so_is_a_convolution_in_groups(tmp_path: Path, name: str, twice: bool) -> None:
+    """Three groups of outputs, each of which reads one channel, or two of `twice` the image."""
     before, held, steps = BEFORE_IMAGES[name]
+    join = node("Concat", ["x", "x"], ["xx"], axis=1)
+    if twice:
+        held = {n: array if array.size == 1 else np.resize(array, 6) for n, array in held.items()}
+        held = {n: a.reshape(6, 1, 1) if n == "c" and a.size > 1 else a for n, a in held.items()}
+        before = [join, *(renamed(each) for each in before)]
+    channels = 1 + twice
     nodes = [*before, node("Conv", ["s", "w", "b"], ["r"], group=3), node("Flatten", ["r"], ["y"])]
-    weights = {"w": floats(6, 1, 4, 4), "b": floats(6)}
+    weights = {"w": floats(6, channels, 4, 4), "b": floats(6)}
     layer = folded(written(tmp_path / "n.onnx", nodes, held | weights, False), steps)
     image = floats(1, 3, 4, 4)
-    # Outputs 2 c and 2 c + 1 read channel c.
-    read = np.repeat(image[0].reshape(3, 16), 2, axis=0)
+    given = np.concatenate([image[0]] * channels).reshape(3, channels, 16)
+    # Outputs 2 g and 2 g + 1 are of group g; the channels of a place stand side by side.
+    read = np.repeat(given.transpose(0, 2, 1).reshape(3, -1), 2, axis=0)
     found = (layer.values * read).sum(axis=1) + layer.bias
     np.testing.assert_allclose(found, run(tmp_path / "n.onnx", image), rtol=1e-4)
+
+
+def renamed(each: Any) -> Any:
+    """A node that reads the joined image."""
+    made = onnx.NodeProto.FromString(each.SerializeToString())
+    names = ["xx" if name == "x" else name for name in made.input]
+    del made.input[:]
+    made.input.extend(names)
+    return made
 
 
 @pytest.mark.parametrize("name", [name for name, (_, _, n) in BEFORE_ROWS.items() if n])
