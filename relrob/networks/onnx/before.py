@@ -29,7 +29,7 @@ _POOLING: Final = (
 )
 _TURNING: Final = ("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze")
 # Functions behind which no step goes into the next layer, and which no optimiser moves.
-_ENDING: Final = (
+ENDING: Final = (
     *("Relu", "Clip", "LeakyRelu", "PRelu", "Elu", "Selu", "Gelu", "Sigmoid", "Tanh", "Softmax"),
     *("HardSigmoid", "HardSwish", "Erf"),
 )
@@ -70,7 +70,7 @@ class Steps:
         if floor and after and node.op_type in _CODED:
             after = (*after[:-1], after[-1]._replace(cut=True))
         self._steps[out] = after
-        ends = node.op_type in _ENDING
+        ends = node.op_type in ENDING
         alone = all(name == source or name in constants or not name for name in node.input)
         if alone and not lost:
             ended = (_as_one(before),) if ends and before else ()
@@ -103,7 +103,7 @@ class Steps:
             return (*before, step), False
         constant = any(name in constants for name in node.input)
         unread = node.op_type in AFFINE and constant
-        return (), unread or (bool(before) and node.op_type not in _ENDING)
+        return (), unread or (bool(before) and node.op_type not in ENDING)
 
     def put_before(self, layer: Weighted, source: str) -> Weighted:
         """The layer, which reads the value `source`, with the steps before it."""
