@@ -1,19 +1,22 @@
-"""The layers of two networks, one beside the other: by shape and by the order of their graphs,
-never by name."""
+"""The layers of two networks, one beside the other: by shape, by their weights and by their places
+in the graph, never by name."""
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Final
 
 import numpy as np
 
+from relrob.audit.ancestry import Places, parents
 from relrob.audit.diagnosis import Diagnosis
 from relrob.audit.standing import left_in, undone, written
 from relrob.domain.arrays import Doubles, Ints
-from relrob.networks.folds import handed_on, taken
+from relrob.networks.folds import forms, handed_on, taken
 from relrob.networks.weighted import Affine, NotReadError, Weighted
 
 # Cosines: of weights that were quantised, and of two networks that have nothing to do with another.
@@ -34,7 +37,8 @@ class Match:
     channels. `place`: its number among the layers of
     the quantised network; `partner`: the number at which its weights were expected. `outputs`: the
     class of the reference that each output of a last layer stands for, None where the order is the
-    same. `moved`: are the columns in another order?
+    same. `moved`: are the columns in another order? `told`: is what it leaves undone told already,
+    of a layer that reads the same?
     """
 
     reference: Weighted
@@ -44,12 +48,13 @@ class Match:
     view: str = ""
     outputs: tuple[int, ...] | None = None
     moved: bool = False
+    told: bool = False
 
     @property
     def undone(self) -> tuple[Affine, ...]:
         """The reference's steps that the quantised network makes nowhere, or otherwise; those
         before columns in another order are not compared."""
-        return () if self.moved else undone(self.reference, self.quantised)
+        return () if self.moved or self.told else undone(self.reference, self.quantised)
 
     @property
     def cosine(self) -> float:
@@ -83,13 +88,9 @@ def matched(
             f"the layers differ: the reference has {_told(shapes[0])}, the quantised network "
             f"{_told(shapes[1])}"
         )
-    found: dict[int, Match] = {}
-    for shape in dict.fromkeys(shapes[1]):
-        ours = [number for number, each in enumerate(shapes[0]) if each == shape]
-        theirs = [number for number, each in enumerate(shapes[1]) if each == shape]
-        found.update(_group(reference, quantised, ours, theirs, image_shape))
+    found = _placed(reference, quantised, image_shape)
     _hand_on(found, reference, quantised, image_shape)
-    told = sorted(found.values(), key=lambda match: match.place)
+    told = list(_said_once(sorted(found.values(), key=lambda match: match.place)))
     return (*told[:-1], _with_classes(told[-1]))
 
 
@@ -128,36 +129,64 @@ def _told(shapes: list[tuple[int, int]]) -> str:
     return ", ".join(f"{fan}x{out}" for out, fan in shapes)
 
 
-def _group(
+def _placed(
     reference: Sequence[Weighted],
     quantised: Sequence[Weighted],
-    ours: list[int],
-    theirs: list[int],
     image_shape: tuple[int, int, int],
-) -> Iterator[tuple[int, Match]]:
-    """Layers of one shape, by their number in the reference: in order, unless another assignment is
-    plainly right and theirs is not."""
+) -> dict[int, Match]:
+    """The matches, by their number in the reference: layers of one shape in order, unless their
+    weights or the graph plainly ask for another."""
     last = len(quantised) - 1
 
-    def viewed(row: int, column: int) -> Match:
-        place = theirs[row]
-        return _viewed(
-            reference, quantised[place], ours[column], place, image_shape, last=place == last
-        )
+    @cache
+    def viewed(place: int, number: int) -> Match:
+        return _viewed(reference, quantised[place], number, place, image_shape, last=place == last)
 
-    found = [viewed(row, row) for row in range(len(theirs))]
-    lost = [row for row, match in enumerate(found) if match.cosine < UNLIKE]
-    pairs = {(row, column): viewed(row, column) for row in lost for column in lost}
-    moves = {row: max(lost, key=lambda column: pairs[row, column].cosine) for row in lost}
-    moves = {row: column for row, column in moves.items() if pairs[row, column].cosine > ALIKE}
-    if sorted(moves) != sorted(moves.values()):
-        moves = {}
-    for row, match in enumerate(found):
-        column = moves.get(row, row)
-        # Branches of a graph have no order; layers of one depth may change places.
-        same = reference[ours[column]].depth == reference[ours[row]].depth
-        told = pairs[row, column] if column != row else match
-        yield ours[column], replace(told, partner=theirs[row] if same else theirs[column])
+    order = [0] * len(quantised)
+    for shape in {layer.shape for layer in quantised}:
+        ours, theirs = (
+            [number for number, layer in enumerate(layers) if layer.shape == shape]
+            for layers in (reference, quantised)
+        )
+        for place, number in _by_weights(ours, theirs, viewed):
+            order[place] = number
+
+    def sure(place: int) -> bool:
+        return viewed(place, order[place]).cosine >= UNLIKE
+
+    def free(one: int, other: int) -> bool:
+        if not sure(one) and not sure(other):
+            return True
+        exchanged = viewed(one, order[other]), viewed(other, order[one])
+        return all(match.cosine > ALIKE for match in exchanged)
+
+    places = Places(reference, quantised)
+    order = places.settled(order, free)
+    partners = {number: place for place, number in enumerate(places.expected(order, sure))}
+    return {
+        number: replace(viewed(place, number), partner=partners[number])
+        for place, number in enumerate(order)
+    }
+
+
+def _by_weights(
+    ours: list[int], theirs: list[int], viewed: Callable[[int, int], Match]
+) -> Iterator[tuple[int, int]]:
+    """The place and the number of each layer of one shape: in order, but for those that hold the
+    weights of others, none of which stands in order."""
+    pairs = list(zip(theirs, ours, strict=True))
+    lost = [pair for pair in pairs if viewed(*pair).cosine < ALIKE]
+    yield from (pair for pair in pairs if pair not in lost)
+    places, numbers = ([pair[side] for pair in lost] for side in (0, 1))
+    found = sorted(
+        ((viewed(*pair).cosine, *pair) for pair in itertools.product(places, numbers)), reverse=True
+    )
+    for likeness, place, number in found:
+        if likeness > ALIKE and place in places and number in numbers:
+            places.remove(place)
+            numbers.remove(number)
+            yield place, number
+    yield from zip(places, numbers, strict=True)
 
 
 def _viewed(
@@ -202,29 +231,34 @@ def _hand_on(
         last = old.place == len(quantised) - 1
         return min(((_distance(each, last=last), each) for each in told), key=lambda pair: pair[0])
 
-    def as_written(number: int, layer: Weighted) -> Iterator[Weighted]:
-        yield from written(layer, quantised[found[number].place])
-        if number in feeders:
-            own = left_in(layer, quantised[found[number].place])
-            yield from (form for form, _ in handed_on(own))
+    def left(number: int, layer: Weighted) -> Weighted:
+        return left_in(layer, quantised[found[number].place])
+
+    def fed(number: int, layer: Weighted) -> tuple[tuple[float, float], Match]:
+        """The match as the layer is written, and its distance where the layer hands on."""
+        own = left(number, layer)
+        far, match = nearest(number, forms(own))
+        for form, _ in handed_on(own) if number in feeders else ():
+            far = min(far, nearest(number, [form])[0])
+        return far, match
 
     for number, layer in enumerate(reference):
         giver = layer.feeder
         if giver is None:
             continue
-        kept = nearest(number, as_written(number, layers[number]))[0]
-        least = _both(_distance(found[giver], last=False), kept)
-        own = left_in(layers[giver], quantised[found[giver].place])
-        for form, step in handed_on(own):
-            fed = taken(layer, step)
-            if fed is None:
+        far, match = fed(number, layer)
+        least = _both(_distance(found[giver], last=False), far)
+        chosen = found[giver], match, layer
+        for form, step in handed_on(left(giver, layers[giver])):
+            taking = taken(layer, step)
+            if taking is None:
                 continue
-            far, match = nearest(giver, [form])
-            far = _both(far, nearest(number, as_written(number, fed))[0])
+            given, giving = nearest(giver, [form])
+            far, match = fed(number, taking)
+            far = _both(given, far)
             if far < least:
-                least, found[giver], layers[number] = far, match, fed
-        place = found[number].place
-        found[number] = nearest(number, written(layers[number], quantised[place]))[1]
+                least, chosen = far, (giving, match, taking)
+        found[giver], found[number], layers[number] = chosen
 
 
 def _both(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
@@ -277,13 +311,14 @@ def _views(
             yield "hwc", np.arange(fan).reshape(-1, channels).T.ravel()
             yield "bgr", np.arange(fan).reshape(-1, channels)[:, ::-1].ravel()
         return
-    before = reference[number - 1] if number else None
-    if before is None or before.kind == "dense" or layer.kind != "dense" or fan % before.shape[0]:
+    before = parents(reference, number)
+    if layer.kind != "dense" or any(each.kind == "dense" for each in before):
         return
-    features = before.shape[0]
-    if 1 < features < fan:
-        yield "", np.arange(fan).reshape(features, -1).T.ravel()
-        yield "", np.arange(fan).reshape(-1, features).T.ravel()
+    counts = [each.shape[0] for each in before]
+    for features in dict.fromkeys([*counts, sum(counts)]):
+        if 1 < features < fan and not fan % features:
+            yield "", np.arange(fan).reshape(features, -1).T.ravel()
+            yield "", np.arange(fan).reshape(-1, features).T.ravel()
 
 
 def _sideways(layer: Weighted, image_shape: tuple[int, int, int]) -> Iterator[tuple[str, Ints]]:
@@ -292,6 +327,27 @@ def _sideways(layer: Weighted, image_shape: tuple[int, int, int]) -> Iterator[tu
     if len(sides) == 3 and sides[0] == sides[1] > 1 and layer.shape[1] == np.prod(sides):
         order = np.arange(layer.shape[1]).reshape(sides)
         yield "columns", np.ascontiguousarray(order.transpose(1, 0, 2)).ravel()
+
+
+def _said_once(matches: Iterable[Match]) -> Iterator[Match]:
+    """The matches, each `told` where a step that it leaves undone feeds one before it as well."""
+    seen: list[tuple[frozenset[int], list[Doubles]]] = []
+    for match in matches:
+        reads, steps = match.quantised.ancestors, [_numbers(step) for step in match.undone]
+        same = steps and any(reads == other and _same(steps, told) for other, told in seen)
+        yield replace(match, told=True) if same else match
+        seen.append((reads, steps))
+
+
+def _numbers(step: Affine) -> Doubles:
+    """The different pairs of a factor and a shift, in order."""
+    factor, shift = (each.ravel() for each in np.broadcast_arrays(*step))
+    found: Doubles = np.unique(np.stack([factor, shift]), axis=1)
+    return found
+
+
+def _same(one: list[Doubles], other: list[Doubles]) -> bool:
+    return len(one) == len(other) and all(map(np.array_equal, one, other))
 
 
 def _with_classes(last: Match) -> Match:

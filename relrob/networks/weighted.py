@@ -140,6 +140,8 @@ class Weighted:
     `feeder`: the number of the layer that alone feeds this one, through `behind` of that and
     nothing else; else None. `padded`: zeros stand around what a convolution reads, which no shift
     reaches. relrob.networks.folds says where a converter may put these steps.
+    `ancestors`: the numbers of the layers from whose outputs, through others or not, its input is
+    computed. `activated`: does an activation stand between the nearest of them and this layer?
     """
 
     label: str
@@ -170,6 +172,8 @@ class Weighted:
     traced: bool = False
     feeder: int | None = None
     padded: bool = False
+    ancestors: frozenset[int] = frozenset()
+    activated: bool = False
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -338,6 +342,7 @@ def _of_dense(network: Network) -> tuple[Weighted, ...]:
             bias=layer.bias.astype(np.float64),
             folded=not layer.plain,
             relu=layer.relu,
+            ancestors=frozenset(range(number - 1)),
         )
         for number, layer in enumerate(network.dense.layers, start=1)
     )

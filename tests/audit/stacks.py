@@ -13,9 +13,11 @@ from relrob.audit.weight_report import WeightReport
 from relrob.audit.weights import compare_weights
 from relrob.domain.contract import InputOptions
 from relrob.networks.load import load_network
+from tests import planted_pairs as plant
 from tests.make_networks import convert, keras, save
 
 Stack = Callable[[Any], list[Any]]
+Graph = Callable[[Any, Any], Any]
 SHAPE = (6, 6, 3)
 
 
@@ -25,8 +27,15 @@ def built(stack: Stack, seed: int = 3) -> Any:
     return seeded(keras().Sequential([layers.Input(SHAPE), *stack(layers), layers.Dense(5)]), seed)
 
 
+def branched(graph: Graph, seed: int = 3) -> Any:
+    """The model of a graph that is no stack, likewise."""
+    layers = keras().layers
+    given = layers.Input(SHAPE)
+    return seeded(keras().Model(given, layers.Dense(5)(graph(layers, given))), seed)
+
+
 def seeded(model: Any, seed: int = 3) -> Any:
-    """A model with such weights."""
+    """The model with seeded weights, biases and states of its normalisations."""
     layers, rng = keras().layers, np.random.default_rng(seed)
     for layer in model.layers:
         shapes = [weight.shape for weight in layer.get_weights()]
@@ -59,11 +68,14 @@ def compared(
     folder: Path,
     scheme: str = "int8",
     inputs: InputOptions | None = None,
+    fault: Callable[[plant.Lite], None] | None = None,
 ) -> WeightReport:
-    """The weights of a model, against those of a model that the converter quantised. `inputs`: what
-    the reference reads."""
+    """The weights of a model, against those of a model that the converter quantised, with a fault
+    planted or none. `inputs`: what the reference reads."""
     save(reference, folder / "reference.keras")
-    (folder / "quantised.tflite").write_bytes(convert(quantised, scheme))
+    data = convert(quantised, scheme)
+    data = data if fault is None else plant.lite(data, fault)
+    (folder / "quantised.tflite").write_bytes(data)
     images = np.random.default_rng(4).random((64, 108), dtype=np.float32)
     one, other = (
         load_network(folder / name, image_shape=SHAPE, classes=5, inputs=read)

@@ -32,15 +32,15 @@ MUTANTS = (
     Mutant(
         "matching: layers in order, whatever they hold",
         "relrob/audit/matching.py",
-        "lost = [row for row, match in enumerate(found) if match.cosine < UNLIKE]",
-        "lost: list[int] = []",
+        "lost = [pair for pair in pairs if viewed(*pair).cosine < ALIKE]",
+        "lost: list[tuple[int, int]] = []",
         _TESTS,
     ),
     Mutant(
         "matching: what was handed on is in both layers",
         "relrob/audit/matching.py",
-        "least, found[giver], layers[number] = far, match, fed",
-        "least, layers[number] = far, fed",
+        "least, chosen = far, (giving, match, taking)",
+        "least, chosen = far, (found[giver], match, taking)",
         ("tests/audit/test_folded.py",),
     ),
     Mutant(

@@ -24,6 +24,7 @@ from relrob.networks.keras.config import (
 from relrob.networks.keras.files import members
 from relrob.networks.keras.layers import factor_and_shift
 from relrob.networks.keras.weights import Held, held_by_class, held_by_position
+from relrob.networks.lineage import Lineage
 from relrob.networks.steps import Trail, exact, normalised
 from relrob.networks.weighted import Affine, NotReadError, Weighted
 
@@ -113,6 +114,7 @@ class _Walk:
         # The number of the layer with weights whose plain output a layer gives.
         self._owner: dict[str, int] = {}
         self._trail = Trail[str]()
+        self._lineage = Lineage[str]()
         self._found: list[Weighted] = []
         self._readers: dict[str, int] = {}
         for layer in model.layers:
@@ -154,8 +156,11 @@ class _Walk:
             for made in _KINDS[layer.kind](layer, self._arrays[layer.name]()):
                 depth += 1
                 told = replace(made, label=str(layer), depth=depth, feeder=feeder)
-                self._found.append(self._trail.put_before(told, source))
-                feeder, source = None, layer.name
+                told = self._lineage.put_before(self._trail.put_before(told, source), [source])
+                bends, source = _bends(layer), layer.name
+                self._lineage.put_behind(len(self._found), told, source, activation=bends)
+                self._found.append(told)
+                feeder = None
             activation = layer.settings.get("activation")
             self._rectified(len(self._found) - 1, activation, layer.name)
             if activation == _HARD:
@@ -164,6 +169,7 @@ class _Walk:
             followed = alone and owner is not None
             if followed and owner is not None:
                 self._follow(layer, owner)
+            self._lineage.pass_on(feeds, [layer.name], activation=_bends(layer))
             self._step(layer, feeds, followed=followed)
         self._depth[layer.name] = depth
 
@@ -245,6 +251,13 @@ def _rectifier(layer: LayerConfig) -> str:
     if layer.settings.get("negative_slope") or layer.settings.get("threshold"):
         return "leaky_relu"
     return "relu" if layer.settings.get("max_value") is None else "relu6"
+
+
+def _bends(layer: LayerConfig) -> bool:
+    """Is it an activation, or does it end with one?"""
+    if layer.kind in _ENDING and layer.kind != "Activation":
+        return True
+    return layer.settings.get("activation") not in (None, "linear")
 
 
 def _pools(layer: LayerConfig) -> bool:

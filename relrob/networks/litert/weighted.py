@@ -11,6 +11,7 @@ import numpy as np
 
 from relrob.domain.arrays import Doubles, Ints
 from relrob.domain.network import Network
+from relrob.networks.lineage import Lineage
 from relrob.networks.litert.file import litert_file
 from relrob.networks.litert.flat import Flat, NotModelledError, Operator, Tensor
 from relrob.networks.litert.options import RELU
@@ -79,6 +80,7 @@ class _Walk:
         # The number of the layer whose plain output a tensor is, in another order or not.
         self._plain: dict[int, int] = {}
         self._trail = Trail[int]()
+        self._lineage = Lineage[int]()
         self._readers = Counter(place for each in flat.operators for place in each.inputs)
         self._found: list[Weighted] = []
 
@@ -92,13 +94,18 @@ class _Walk:
                 self._behind[operator.outputs[0]] = first
                 continue
             depth = max((self._depth.get(place, 0) for place in operator.inputs), default=0)
+            bends = operator.kind in _ENDING
+            bends = bends or bool(operator.options.get("fusedActivationFunction"))
             if operator.kind in _KINDS:
                 depth += 1
                 made = self._trail.put_before(self._layer(operator, depth), first)
+                made, out = self._lineage.put_before(made, [first]), operator.outputs[0]
+                self._lineage.put_behind(len(self._found), made, out, activation=bends)
                 self._found.append(made)
                 if not made.relu:
                     self._plain[operator.outputs[0]] = len(self._found) - 1
             else:
+                self._lineage.pass_on(operator.inputs, operator.outputs, activation=bends)
                 self._follow(operator)
             self._depth.update(dict.fromkeys(operator.outputs, depth))
         return tuple(self._found)

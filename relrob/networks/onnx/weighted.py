@@ -12,7 +12,8 @@ import onnx
 
 from relrob.domain.network import Network
 from relrob.networks.content import checked_bytes
-from relrob.networks.onnx.before import AFFINE, Steps, behind, padded, step_of
+from relrob.networks.lineage import Lineage
+from relrob.networks.onnx.before import AFFINE, ENDING, Steps, behind, padded, step_of
 from relrob.networks.onnx.blocks import in_blocks
 from relrob.networks.onnx.constants import Constant, attributes, derived, held
 from relrob.networks.onnx.scaled import biased_times, times
@@ -61,6 +62,7 @@ class Walk:
         self._constants = {tensor.name: held(tensor) for tensor in graph.initializer}
         self._values: dict[str, _Value] = {}
         self._steps = Steps()
+        self._lineage = Lineage[str]()
         self._found: list[Weighted] = []
         self._readers: dict[str, int] = {}
         for node in graph.node:
@@ -106,11 +108,13 @@ class Walk:
             before = self._values[source].codes if source else None
             given = made.given if before is None else before.read_by(made.given)
             made = replace(made, label=label, depth=depth + 1, given=given, tensor=node.output[0])
-            self._found.append(self._steps.put_before(made, source))
-            held = made.result
+            made = self._lineage.put_before(self._steps.put_before(made, source), node.input)
+            held, out = made.result, node.output[0]
             linear = held is None or held.zero != held.least
+            self._lineage.put_behind(len(self._found), made, out, activation=not linear)
+            self._found.append(made)
             value = _Value(depth + 1, len(self._found) - 1, held, linear)
-            self._values[node.output[0]] = value
+            self._values[out] = value
             return
         for name in node.output:
             self._values[name] = _Value(depth)
@@ -118,9 +122,12 @@ class Walk:
             return
         self._follow(node, source)
         made_of = self._values[node.output[0]]
+        codes = made_of.codes
+        floor = codes is not None and codes.zero == codes.least
+        # Codes of the image begin at 0 as well.
+        bends = (floor and depth > 0) or node.op_type in ENDING
+        self._lineage.pass_on(node.input, node.output, activation=bends)
         if made_of.owner is None:
-            codes = made_of.codes
-            floor = codes is not None and codes.zero == codes.least
             self._steps.take(node, source, self._constants, floor)
         else:
             self._steps.pass_on(source, node.output[0])
