@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, final
 
 import numpy as np
@@ -14,7 +15,8 @@ from relrob.domain.image import check_image
 from relrob.domain.region import Ball, Ladder, Lattice, Norm, Region, Search
 from relrob.errors import RegionError
 from relrob.regions.exact import fed
-from relrob.regions.ladder import rung_set
+from relrob.regions.knapsack import Knapsack
+from relrob.regions.ladder import moves_of
 from relrob.regions.points import points_of
 from relrob.regions.search_features import groups_of
 
@@ -50,8 +52,8 @@ def extent_of(region: Region, image: NDArray[Any]) -> Extent:
     """
     if isinstance(region, Ladder | Search):
         ladder = region.ladder if isinstance(region, Search) else region
-        rungs = rung_set(ladder, image)
-        return Extent(region.radius, Fraction(min(rungs.costs), rungs.denominator), whole=False)
+        moves = moves_of(ladder, image)
+        return Extent(region.radius, Fraction(min(moves.costs), moves.denominator), whole=False)
     image = check_image(image)
     whole = far(region, image.size) and _farthest(region, image) <= _powered(region)
     if isinstance(region, Lattice):
@@ -86,9 +88,16 @@ def counted(region: Region, image: NDArray[Any]) -> int | None:
     if not isinstance(region, Ladder):
         return None
     try:
-        return rung_set(region, image).count
+        moves = moves_of(region, image)
+        return _counted(moves.costs, moves.budget)
     except RegionError:
         return None
+
+
+@lru_cache(maxsize=1024)
+def _counted(costs: tuple[int, ...], budget: int) -> int:
+    """The number of points, the same around many images."""
+    return Knapsack(costs, budget).count
 
 
 def steps(region: Region) -> bool:

@@ -127,6 +127,18 @@ MUTANTS = (
         "- total), -axis)",
     ),
     Mutant(
+        "ties of saliency in reverse, of small integers",
+        "relrob/regions/ladder.py",
+        'np.argsort(-from_mean, kind="stable")',
+        '(len(pixels) - 1 - np.argsort(-from_mean[::-1], kind="stable"))',
+    ),
+    Mutant(
+        "a middle between two float32 is rounded by its float64",
+        "relrob/regions/exact.py",
+        "abs(quotient - near) < abs(beyond - quotient)",
+        "abs(quotient - near) <= abs(beyond - quotient)",
+    ),
+    Mutant(
         "only the first block",
         "relrob/regions/ladder.py",
         "range(start, self.count, size)",

@@ -18,7 +18,7 @@ from relrob.errors import DatasetError, RegionError
 from relrob.regions.exact import nearest_8bit, nearest_float32, parse_fraction
 from relrob.regions.graph import check_covering, graph, write_graphml
 from relrob.regions.knapsack import Knapsack
-from relrob.regions.ladder import rung_set
+from relrob.regions.ladder import rung_set, saliency_order
 from relrob_datasets import load
 from tests import naive
 
@@ -216,6 +216,29 @@ def test_double_rounding_case() -> None:
     assert nearest_float32(2**24 + 1, 2**24) == np.float32(1)
     exact = Fraction(1) + Fraction(3, 2**24) - Fraction(1, 2**60)
     assert nearest_float32(exact.numerator, exact.denominator) == np.float32(1 + 2.0**-23)
+
+
+@pytest.mark.parametrize("exponent", [-149, -148, -30, -24, -23, 3])
+def test_nearest_float32_on_both_sides_of_a_middle(exponent: int) -> None:
+    unit, little = Fraction(2) ** exponent, Fraction(1, 2**240)
+    tiny = (0, 1, 5) if exponent == -149 else ()
+    for below in (*tiny, 2**23, 2**23 + 1, 2**24 - 1):
+        low, middle, high = below * unit, (below + Fraction(1, 2)) * unit, (below + 1) * unit
+        even = low if below % 2 == 0 else high
+        for exact, wanted in ((middle - little, low), (middle, even), (middle + little, high)):
+            found = nearest_float32(exact.numerator, exact.denominator)
+            assert Fraction(float(found)) == wanted
+
+
+@given(st.lists(st.integers(0, 12), min_size=1, max_size=40))
+def test_axes_come_by_their_exact_distance_from_the_mean(pixels: list[int]) -> None:
+    distances = [abs(pixel - Fraction(sum(pixels), len(pixels))) for pixel in pixels]
+    by_hand = [axis for _, axis in sorted((-far, axis) for axis, far in enumerate(distances))]
+    # Beyond 64 bits too, where a distance is told apart by its last one.
+    assert saliency_order(pixels) == saliency_order([p << 70 for p in pixels]) == by_hand
+    assert saliency_order([*(1 << 70 for _ in range(3)), (1 << 70) + 4, (1 << 70) + 1]) == [
+        *(3, 0, 1, 2, 4)
+    ]
 
 
 def test_8bit_grid_is_the_papers() -> None:
