@@ -16,11 +16,12 @@ from relrob.store.run_directory import Store
 from relrob.store.summarise import summarise
 from relrob.study.command import verify_command
 from relrob.study.export import export as write_questions
-from relrob.study.plan import Plan, make_plan, run_directory
+from relrob.study.plan import make_plan, run_directory
 from relrob.study.pool import leave_unguarded
 from relrob.study.request import Request, request_of
 from relrob.study.run import crew, keep_networks, run
 from relrob.study.stages import Stages
+from relrob.study.work import Plan
 from relrob.system.files import sweep
 
 
