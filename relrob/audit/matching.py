@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -51,7 +52,7 @@ class Match:
         before columns in another order are not compared."""
         return () if self.moved else undone(self.reference, self.quantised)
 
-    @property
+    @cached_property
     def cosine(self) -> float:
         """Of the angle between the weights."""
         return cosine(self.reference.values, self.quantised.values)

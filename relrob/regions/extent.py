@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
 from typing import Any, final
 
 import numpy as np
@@ -15,7 +14,7 @@ from relrob.domain.image import check_image
 from relrob.domain.region import Ball, Ladder, Lattice, Norm, Region, Search
 from relrob.errors import RegionError
 from relrob.regions.exact import fed
-from relrob.regions.knapsack import Knapsack
+from relrob.regions.knapsack import knapsack_of
 from relrob.regions.ladder import moves_of
 from relrob.regions.points import points_of
 from relrob.regions.search_features import groups_of
@@ -89,15 +88,9 @@ def counted(region: Region, image: NDArray[Any]) -> int | None:
         return None
     try:
         moves = moves_of(region, image)
-        return _counted(moves.costs, moves.budget)
+        return knapsack_of(moves.costs, moves.budget).count
     except RegionError:
         return None
-
-
-@lru_cache(maxsize=1024)
-def _counted(costs: tuple[int, ...], budget: int) -> int:
-    """The number of points, the same around many images."""
-    return Knapsack(costs, budget).count
 
 
 def steps(region: Region) -> bool:

@@ -17,7 +17,7 @@ from relrob.domain.image import check_image
 from relrob.domain.region import Ladder
 from relrob.errors import RegionError, RelrobError
 from relrob.regions.exact import fed, nearest_float32s, numerators
-from relrob.regions.knapsack import Knapsack
+from relrob.regions.knapsack import Knapsack, knapsack_of
 
 _SAFE: Final = 1 << 61  # sums and differences below fit int64
 
@@ -78,7 +78,7 @@ class RungSet:
     def knapsack(self) -> Knapsack:
         """The sets of features within the radius. Raises RegionError where their costs are too many
         to count."""
-        return Knapsack(self.costs, self.budget)
+        return knapsack_of(self.costs, self.budget)
 
     @property
     def count(self) -> int:

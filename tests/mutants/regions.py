@@ -67,6 +67,12 @@ MUTANTS = (
         "fits = rest > 0",
     ),
     Mutant(
+        "equal costs: one item more fits",
+        "relrob/regions/knapsack.py",
+        "_of_equal(len(costs), budget // cost)",
+        "_of_equal(len(costs), budget // cost + 1)",
+    ),
+    Mutant(
         "sums up to the radius lost",
         "relrob/regions/knapsack.py",
         "both[both <= budget]",

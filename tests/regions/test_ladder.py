@@ -17,7 +17,7 @@ from relrob.domain.region import Ladder
 from relrob.errors import DatasetError, RegionError
 from relrob.regions.exact import nearest_8bit, nearest_float32, parse_fraction
 from relrob.regions.graph import check_covering, graph, write_graphml
-from relrob.regions.knapsack import Knapsack
+from relrob.regions.knapsack import Knapsack, knapsack_of
 from relrob.regions.ladder import rung_set, saliency_order
 from relrob_datasets import load
 from tests import naive
@@ -49,6 +49,24 @@ def test_count_and_order_agree_with_brute_force(costs: list[int], budget: int) -
     assert [tuple(row) for row in knapsack.masks(middle, middle + 3).astype(int).tolist()] == rows[
         middle : middle + 3
     ]
+
+
+@given(st.integers(0, 8), st.integers(1, 9), st.integers(0, 40))
+def test_a_knapsack_of_equal_costs_is_the_one_of_these_costs(
+    items: int, cost: int, budget: int
+) -> None:
+    kept, made = knapsack_of([cost] * items, budget), Knapsack([cost] * items, budget)
+    assert kept.count == made.count == sum(comb(items, n) for n in range(budget // cost + 1))
+    assert kept.masks(0, made.count).tolist() == made.masks(0, made.count).tolist()
+    assert (knapsack_of([cost] * items, budget) is kept) == (items > 0)
+
+
+def test_other_knapsacks_are_made_anew_and_refused_as_ever() -> None:
+    assert knapsack_of([2, 1, 1], 2).count == 5 and knapsack_of([3] * 65, 3).count == 66
+    assert knapsack_of([3] * 65, 3) is not knapsack_of([3] * 65, 3)
+    for costs, budget in (([1, 1], -1), ([0, 0], 3), ([-2, -2], 3)):
+        with pytest.raises(RegionError, match="a budget below 0 or a cost of 0"):
+            knapsack_of(costs, budget)
 
 
 def test_huge_counts_are_exact_and_any_range_is_cheap() -> None:
