@@ -34,7 +34,7 @@ from art.estimators.classification import BlackBoxClassifier  # noqa: E402
 from relrob.domain.arrays import Floats, Ints  # noqa: E402
 from relrob.networks.load import load_network  # noqa: E402
 from relrob.networks.open import Opened  # noqa: E402
-from relrob.study.run import opened  # noqa: E402
+from relrob.study.work import opened  # noqa: E402
 from relrob_datasets import load  # noqa: E402
 
 # Our attack, and the same of ART by the classifier and the batch size.

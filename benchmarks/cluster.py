@@ -28,9 +28,10 @@ tune_blas()
 from distributed import LocalCluster  # noqa: E402
 
 from relrob.store.run_directory import Store  # noqa: E402
-from relrob.study.plan import Plan, make_plan  # noqa: E402
+from relrob.study.plan import make_plan  # noqa: E402
 from relrob.study.request import Request  # noqa: E402
 from relrob.study.run import run  # noqa: E402
+from relrob.study.work import Plan  # noqa: E402
 
 # Images before the clock starts: workers open their networks on the first ones.
 WARM = 4

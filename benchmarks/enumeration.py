@@ -37,7 +37,7 @@ from relrob.networks.load import load_network  # noqa: E402
 from relrob.queries.properties import Label  # noqa: E402
 from relrob.queries.query import Budget, Query  # noqa: E402
 from relrob.regions.ladder import RungSet, rung_set  # noqa: E402
-from relrob.study.run import opened  # noqa: E402
+from relrob.study.work import opened  # noqa: E402
 from relrob.system.processors import processors  # noqa: E402
 from relrob_datasets import load  # noqa: E402
 from relrob_solvers.enumerate_ladder import Enumerate  # noqa: E402

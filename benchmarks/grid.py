@@ -32,7 +32,7 @@ from relrob.queries.solver import Solver  # noqa: E402
 from relrob.regions.ladder import RungSet, rung_set  # noqa: E402
 from relrob.study.plan import make_plan  # noqa: E402
 from relrob.study.request import Request  # noqa: E402
-from relrob.study.run import opened  # noqa: E402
+from relrob.study.work import opened  # noqa: E402
 from relrob_datasets import load  # noqa: E402
 from relrob_solvers.enumerate_ladder import Enumerate  # noqa: E402
 

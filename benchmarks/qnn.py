@@ -41,7 +41,7 @@ from relrob.networks.open import Opened
 from relrob.queries.properties import Label
 from relrob.queries.query import Budget, Query
 from relrob.regions.ball import ball_set
-from relrob.study.run import opened
+from relrob.study.work import opened
 from relrob_datasets import load
 
 _TRUTH = {"robust": Status.ROBUST, "vulnerable": Status.NOT_ROBUST}

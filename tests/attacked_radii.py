@@ -40,7 +40,7 @@ from relrob.relative.radius import Arms
 from relrob.store.attack_summary import labels_of
 from relrob.store.radius_reading import RadiusData, open_radius
 from relrob.study.attacks import armed_in
-from relrob.study.run import opened
+from relrob.study.work import opened
 from relrob_datasets import load
 from relrob_datasets.dataset import Dataset
 from tests.attacked_proofs import (

@@ -14,7 +14,8 @@ import numpy as np
 
 from relrob.domain.record import ImageResult, Record, Set, WitnessView
 from relrob.store import seals, tables
-from relrob.store.run_directory import FILE, Store, canonical
+from relrob.store.configuration import canonical
+from relrob.store.run_directory import FILE, Store
 from relrob.store.seals import RunSeal
 from relrob.store.witness_file import encode
 

@@ -3,22 +3,17 @@ checked before it gets its name."""
 
 from __future__ import annotations
 
-import http.client
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib import error, request
-from urllib.parse import urlsplit
 
 from relrob.domain.events import Event, Listener, silent
 from relrob.errors import ChecksumError, DatasetError
+from relrob.registry import load
 from relrob.system import files
 from relrob_datasets import manifest as manifests
 from relrob_datasets.integrity import check_file, reading
 from relrob_datasets.manifest import File, Manifest
-
-TIMEOUT = 30.0
-BLOCK = 1 << 18
 
 
 def folder_of(manifest: Manifest) -> Path:
@@ -132,8 +127,9 @@ def _download(manifest: Manifest, file: File, target: Path, listener: Listener) 
 def _receive(url: str, file: File, target: Path, listener: Listener) -> None:
     """Write the body to `target`. Raises DatasetError for more or fewer bytes than announced."""
     done = total = 0
+    blocks: Callable[[str], Iterator[tuple[bytes, int]]] = load("relrob_datasets.download:blocks")
     with target.open("wb") as output:
-        for block, announced in _blocks(url):
+        for block, announced in blocks(url):
             done, total = done + len(block), announced or file.size
             if total and done > total:
                 break
@@ -146,39 +142,3 @@ def _receive(url: str, file: File, target: Path, listener: Listener) -> None:
         )
     if not done:
         raise DatasetError("the answer is empty")
-
-
-def _blocks(url: str) -> Iterator[tuple[bytes, int]]:
-    """The body in blocks, each with the announced length (0: unknown). Raises DatasetError for
-    every fault of the network."""
-    try:
-        if urlsplit(url).scheme not in ("http", "https"):
-            raise DatasetError("not an address of the web", "http or https")
-        with _opener().open(url, timeout=TIMEOUT) as response:
-            announced = int(response.headers.get("Content-Length") or 0)
-            while block := response.read(BLOCK):
-                yield block, announced
-    except error.HTTPError as problem:
-        problem.close()
-        raise DatasetError(f"the server answers {problem.code} {problem.reason}") from problem
-    except (OSError, http.client.HTTPException, ValueError) as problem:
-        reason = getattr(problem, "reason", None) or problem
-        raise DatasetError(
-            f"{getattr(reason, 'strerror', None) or reason or type(problem).__name__}"
-        ) from problem
-
-
-def _opener() -> request.OpenerDirector:
-    """urllib without its handlers for files, FTP and data URLs: no redirection reaches these."""
-    opener = request.OpenerDirector()
-    for handler in (
-        request.ProxyHandler,
-        request.UnknownHandler,
-        request.HTTPHandler,
-        request.HTTPSHandler,
-        request.HTTPDefaultErrorHandler,
-        request.HTTPRedirectHandler,
-        request.HTTPErrorProcessor,
-    ):
-        opener.add_handler(handler())
-    return opener

@@ -27,8 +27,9 @@ from relrob.report.audit.details import details
 from relrob.report.audit.write import audit_json, begin_in, write_audit
 from relrob.report.run.rates import ties, undecided
 from relrob.store.attack_summary import Attacks
+from relrob.store.configuration import canonical
 from relrob.store.images import spelled
-from relrob.store.run_directory import Store, canonical
+from relrob.store.run_directory import Store
 from relrob.study.command import command
 from relrob.study.plan import check_request, make_plan
 from relrob.study.pool import leave_unguarded

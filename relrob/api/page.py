@@ -31,10 +31,14 @@ def _html(directory: Path) -> str:
     """By the file that tells the kind of directory."""
     if holds_stages(directory) or (directory / INDEX).is_file():
         return study_html(directory)
-    kinds = (("audit.json", "audit_html"), (FILE, "run_html"), (RADII, "radius_html"))
+    kinds = (
+        ("audit.json", "write:audit_html"),
+        (FILE, "run_file:run_html"),
+        (RADII, "write:radius_html"),
+    )
     for name, maker in kinds:
         if (directory / name).is_file():
-            made: str = load(f"relrob.report.html.write:{maker}")(directory)
+            made: str = load(f"relrob.report.html.{maker}")(directory)
             return made
     raise StoreError(
         f"{directory} is no finished run, audit, search for radii or study",

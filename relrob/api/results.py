@@ -6,16 +6,18 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from relrob.audit.gate import EXIT, SHIP, RuleResult
-from relrob.audit.rows import Row
-from relrob.domain.radius import RadiusRecord
 from relrob.domain.record import AttackRecord, Record
 from relrob.registry import load, load_extra
-from relrob.store.radius_summary import RadiusSummary
-from relrob.store.study_directory import CellResult
 from relrob.store.summary import Summary
+
+if TYPE_CHECKING:
+    from relrob.audit.gate import RuleResult
+    from relrob.audit.rows import Row
+    from relrob.domain.radius import RadiusRecord
+    from relrob.store.radius_summary import RadiusSummary
+    from relrob.store.study_directory import CellResult
 
 
 def frame(records: Sequence[Any]) -> Any:
@@ -120,7 +122,8 @@ class AuditResult:
     @property
     def passed(self) -> bool:
         """May it be shipped?"""
-        return self.verdict == SHIP
+        shipped: str = load("relrob.audit.gate:SHIP")
+        return self.verdict == shipped
 
     @property
     def sentence(self) -> str:
@@ -130,7 +133,8 @@ class AuditResult:
     @property
     def exit_code(self) -> int:
         """0 ship, 1 do not ship, 3 cannot say."""
-        return EXIT[self.verdict]
+        codes: Mapping[str, int] = load("relrob.audit.gate:EXIT")
+        return codes[self.verdict]
 
     @property
     def witnesses(self) -> tuple[Path, ...]:

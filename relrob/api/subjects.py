@@ -21,7 +21,7 @@ from relrob.networks.load import load_network
 from relrob.networks.open import Opened
 from relrob.networks.probes import probed
 from relrob.study.data import in_units
-from relrob.study.run import opened
+from relrob.study.work import opened
 from relrob.system.files import readable
 from relrob_datasets.dataset import Dataset, Images
 from relrob_datasets.first import class_names, load_images_guarded

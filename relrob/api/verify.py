@@ -4,24 +4,27 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
-from relrob.api.evidence import compared, keep_evidence, keep_weights
 from relrob.api.results import VerifyResult
-from relrob.audit.weight_report import WeightReport
 from relrob.domain.events import Event, Listener, silent
 from relrob.registry import load
 from relrob.report.run.write import write_run
 from relrob.store.run_directory import Store
 from relrob.store.summarise import summarise
 from relrob.study.command import verify_command
-from relrob.study.export import export as write_questions
-from relrob.study.plan import Plan, make_plan, run_directory
+from relrob.study.plan import make_plan, run_directory
 from relrob.study.pool import leave_unguarded
 from relrob.study.request import Request, request_of
 from relrob.study.run import crew, keep_networks, run
 from relrob.study.stages import Stages
+from relrob.study.work import Plan
 from relrob.system.files import sweep
+
+if TYPE_CHECKING:
+    from relrob.audit.weight_report import WeightReport
+
+_EVIDENCE: Final = "relrob.api.evidence"
 
 
 def verify(
@@ -67,14 +70,18 @@ def verify(
     stages = Stages([request])
     plan = make_plan(request, listener, directory, stages)
     networks, data = (plan.reference, plan.quantised), stages.data(request, listener)
-    weights = compared(run_directory(directory, plan.digest), *networks, data)
+    weights: WeightReport | None = load(f"{_EVIDENCE}:compared")(
+        run_directory(directory, plan.digest), *networks, data
+    )
     plan = doubted(plan, stages, request, listener, weights)
     if export is not None:
-        write_questions(plan, Path(export), listener)
+        load("relrob.study.export:export")(plan, Path(export), listener)
     result = verify_plan(plan, directory, count, listener, scheduler, weights)
     typed = verify_command(request)
-    keep_evidence(result.directory, networks, data, result.records, typed, weights)
-    load("relrob.report.html.write:write_run_page")(result.directory)
+    load(f"{_EVIDENCE}:keep_evidence")(
+        result.directory, networks, data, result.records, typed, weights
+    )
+    load("relrob.report.html.run_file:write_run_page")(result.directory)
     return result
 
 
@@ -115,7 +122,7 @@ def verify_plan(
         sweep(directory)
         keep_networks(plan, directory)
         if weights is not None:
-            keep_weights(directory, weights)
+            load(f"{_EVIDENCE}:keep_weights")(directory, weights)
         run(plan, store, workers, listener, scheduler)
         seconds = store.seconds()
         records, attacks = store.records(plan.indices), store.attacks()

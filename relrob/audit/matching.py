@@ -7,7 +7,7 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Final
 
 import numpy as np
@@ -56,7 +56,7 @@ class Match:
         before columns in another order are not compared."""
         return () if self.moved or self.told else undone(self.reference, self.quantised)
 
-    @property
+    @cached_property
     def cosine(self) -> float:
         """Of the angle between the weights."""
         return cosine(self.reference.values, self.quantised.values)

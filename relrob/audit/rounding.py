@@ -161,11 +161,21 @@ def _intervals(wanted: Doubles, stored: Stored, saturated: Bools) -> tuple[Doubl
     return low, high
 
 
+def _largest(stored: Stored, values: NDArray[Any]) -> Doubles:
+    """The largest size of the values (out, fan) of each group, 0 where there are none."""
+    sizes, groups = np.abs(values), stored.groups
+    # Where a row is of one group, as nearly always, its largest value stands for it.
+    if groups.shape[1] and (groups == groups[:, :1]).all():
+        sizes, groups = sizes.max(axis=1), groups[:, 0]
+    found = np.zeros(len(stored.scales))
+    np.maximum.at(found, groups.ravel(), sizes.ravel())
+    return found
+
+
 def _against_rule(wanted: Doubles, stored: Stored) -> Bools:
     """The groups whose scale breaks the rule that most groups of the layer follow."""
     count = len(stored.scales)
-    largest = np.zeros(count)
-    np.maximum.at(largest, stored.groups.ravel(), np.abs(wanted).ravel())
+    largest = _largest(stored, wanted)
     usual = largest > largest.max() * 1e-6
     if usual.sum() < 4:
         return np.zeros(count, bool)
@@ -198,11 +208,9 @@ def unfit(reference: Weighted, quantised: Weighted, found: Rounding) -> tuple[In
     small = (summed(cut.ravel() & ~found.beyond.ravel()) > _CUT * summed(np.ones(groups.size))) & (
         along < _TURNED
     )
-    reach = np.zeros(count)
-    np.maximum.at(reach, groups, np.abs(stored.centred).ravel())
+    reach = _largest(stored, stored.centred)
     # Quantisers keep the scales of tiny weights above a bound of their own.
-    largest = np.zeros(count)
-    np.maximum.at(largest, groups, np.abs(wanted))
+    largest = _largest(stored, reference.values)
     large = _against_rule(reference.values, stored) & (_COARSE * reach < reach.max())
     large &= largest > _TINY * np.median(largest)
     return np.flatnonzero(small), np.flatnonzero(large)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from relrob.audit.activations import activations
 from relrob.audit.faults import WHOLE, nothing_quantised, weight_faults
@@ -76,8 +77,9 @@ def _rectified(match: Match) -> bool:
 
 def weights_on(reference: Network, quantised: Network, data: Dataset) -> WeightReport:
     """`compare_weights` on images of the data set, evenly apart. Raises RelrobError for a file that
-    is not there any more."""
-    return compare_weights(reference, quantised, data.pixels(spread(len(data), WEIGHED)))
+    is not there any more. One thread, as the products are small."""
+    with threadpool_limits(limits=1):
+        return compare_weights(reference, quantised, data.pixels(spread(len(data), WEIGHED)))
 
 
 def _weights(network: Network, role: str) -> tuple[Weighted, ...]:

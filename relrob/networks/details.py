@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import platform
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
 from relrob.domain.network import Network
+from relrob.registry import load
 
 # Each runtime that is onnxruntime, and its level of optimisation of the graph.
 ONNX_LEVELS: Final = {
@@ -57,6 +57,7 @@ def int8_path(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 
 def _version(package: str) -> str:
     try:
-        return version(package)
-    except PackageNotFoundError:
+        version: str = load("importlib.metadata:version")(package)
+    except ModuleNotFoundError:
         return "of unknown version"
+    return version

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from relrob.domain.arrays import Bools, Doubles, Floats
 from relrob.domain.network import Arithmetic, Network
@@ -67,13 +68,19 @@ def probed(network: Network, images: NDArray[Any] | None = None) -> Network:
 
     It becomes a black box, with the reason, where its model differs from its runtime. Its `apart`
     becomes False where a batch differs from single images. `images`: (n, ...) of the data set,
-    uint8 levels or float32, which are probed besides.
+    uint8 levels or float32, which are probed besides. One thread: some hundreds of images are too
+    few for several, which would wait for each other.
 
     Raises NetworkError where the same image gives different outputs from run to run.
     """
     if network.arithmetic is Arithmetic.REAL:
         # No program runs a network over the reals.
         return network
+    with threadpool_limits(limits=1):
+        return _probed(network, images)
+
+
+def _probed(network: Network, images: NDArray[Any] | None) -> Network:
     single = open_network(network, batch=1)
     if network.black_box:
         shown = plain_images(network.inputs, images)

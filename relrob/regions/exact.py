@@ -75,8 +75,15 @@ def nearest_float32(numerator: int, denominator: int) -> np.float32:
     >>> nearest_float32(1, 3) == np.float32(1) / np.float32(3)
     np.True_
     """
+    quotient = numerator / denominator  # the nearest float64
+    guess = np.float32(quotient)
+    near = float(guess)
+    beyond = float(np.nextafter(guess, np.float32(np.inf if quotient > near else -np.inf)))
+    # The middle between two float32 is a float64. Only where the quotient is that middle may the
+    # exact value lie on its other side.
+    if near == quotient or abs(quotient - near) < abs(beyond - quotient):
+        return guess
     exact = Fraction(numerator, denominator)
-    guess = np.float32(numerator / denominator)
     around = (
         np.nextafter(guess, np.float32(-np.inf)),
         guess,

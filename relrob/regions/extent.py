@@ -14,7 +14,8 @@ from relrob.domain.image import check_image
 from relrob.domain.region import Ball, Ladder, Lattice, Norm, Region, Search
 from relrob.errors import RegionError
 from relrob.regions.exact import fed
-from relrob.regions.ladder import rung_set
+from relrob.regions.knapsack import knapsack_of
+from relrob.regions.ladder import moves_of
 from relrob.regions.points import points_of
 from relrob.regions.search_features import groups_of
 
@@ -50,8 +51,8 @@ def extent_of(region: Region, image: NDArray[Any]) -> Extent:
     """
     if isinstance(region, Ladder | Search):
         ladder = region.ladder if isinstance(region, Search) else region
-        rungs = rung_set(ladder, image)
-        return Extent(region.radius, Fraction(min(rungs.costs), rungs.denominator), whole=False)
+        moves = moves_of(ladder, image)
+        return Extent(region.radius, Fraction(min(moves.costs), moves.denominator), whole=False)
     image = check_image(image)
     whole = far(region, image.size) and _farthest(region, image) <= _powered(region)
     if isinstance(region, Lattice):
@@ -86,7 +87,8 @@ def counted(region: Region, image: NDArray[Any]) -> int | None:
     if not isinstance(region, Ladder):
         return None
     try:
-        return rung_set(region, image).count
+        moves = moves_of(region, image)
+        return knapsack_of(moves.costs, moves.budget).count
     except RegionError:
         return None
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, final
 
 import numpy as np
@@ -21,6 +22,7 @@ from relrob.errors import RegionError
 MAX_STATES: Final = 2_000_000
 _MAX_SUMS: Final = 1 << 13
 _INT64_SAFE: Final = 1 << 61
+_MOST_KEPT: Final = 64  # items of a knapsack that is kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +130,22 @@ class Knapsack:
             rank = rank - np.where(take, skipped, 0)
             state = np.where(take, layer.taken[state], left)
         return out
+
+
+def knapsack_of(costs: Sequence[int], budget: int) -> Knapsack:
+    """`Knapsack(costs, budget)`; one that was made before is taken again where all costs are equal,
+    as around most 8-bit images. Raises RegionError."""
+    cost = costs[0] if costs else 0
+    if 0 < len(costs) <= _MOST_KEPT and cost > 0 and budget >= 0 and {*costs} == {cost}:
+        return _of_equal(len(costs), budget // cost)
+    return Knapsack(costs, budget)
+
+
+# Each holds at most (_MOST_KEPT + 1)^2 states, some 100 KB.
+@lru_cache(maxsize=256)
+def _of_equal(items: int, most: int) -> Knapsack:
+    """The subsets of at most `most` items."""
+    return Knapsack([1] * items, most)
 
 
 def _canonical(states: NDArray[Any], tail: int, sums: NDArray[Any] | None) -> NDArray[Any]:

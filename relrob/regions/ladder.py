@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import Any, ClassVar, Literal, final
+from typing import Any, ClassVar, Final, Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,9 @@ from relrob.domain.image import check_image
 from relrob.domain.region import Ladder
 from relrob.errors import RegionError, RelrobError
 from relrob.regions.exact import fed, nearest_float32s, numerators
-from relrob.regions.knapsack import Knapsack
+from relrob.regions.knapsack import Knapsack, knapsack_of
+
+_SAFE: Final = 1 << 61  # sums and differences below fit int64
 
 
 def saliency_order(pixels: list[int]) -> list[int]:
@@ -26,6 +28,10 @@ def saliency_order(pixels: list[int]) -> list[int]:
     Source: docs/regions.md, "The ladder".
     """
     total, count = sum(pixels), len(pixels)
+    if count * max(map(abs, pixels), default=0) < _SAFE:
+        from_mean = np.abs(count * np.array(pixels, np.int64) - total)
+        order: list[int] = np.argsort(-from_mean, kind="stable").tolist()
+        return order
     return sorted(range(count), key=lambda axis: (-abs(count * pixels[axis] - total), axis))
 
 
@@ -72,7 +78,7 @@ class RungSet:
     def knapsack(self) -> Knapsack:
         """The sets of features within the radius. Raises RegionError where their costs are too many
         to count."""
-        return Knapsack(self.costs, self.budget)
+        return knapsack_of(self.costs, self.budget)
 
     @property
     def count(self) -> int:
@@ -176,13 +182,27 @@ class RungSet:
         return self.images(mask[None, :])[0] if mask.any() else None
 
 
-def rung_set(ladder: Ladder, image: NDArray[Any]) -> RungSet:
-    """The ladder around an image (any shape, uint8 levels or float32 in [0,1]).
+@dataclass(frozen=True)
+class Moves:
+    """The moves of a ladder around one image, exactly; all integers have one `denominator`.
+
+    `axes`: raster positions of the pixels, feature by feature; `moved`: their values after the
+    step; `costs`: L1 cost of each feature; `budget`: the radius.
+    """
+
+    axes: list[int]
+    moved: list[int]
+    costs: tuple[int, ...]
+    budget: int
+    denominator: int
+
+
+def moves_of(ladder: Ladder, image: NDArray[Any]) -> Moves:
+    """The moves of the ladder around an image (any shape, uint8 levels or float32 in [0,1]).
 
     Raises RegionError when the image has fewer features than asked for.
     """
-    image = check_image(image)
-    pixels, one = numerators(image, ladder.step, ladder.radius)
+    pixels, one = numerators(check_image(image), ladder.step, ladder.radius)
     available = len(pixels) // ladder.axes
     features = available if ladder.features is None else ladder.features
     if features > available or features == 0:
@@ -197,14 +217,22 @@ def rung_set(ladder: Ladder, image: NDArray[Any]) -> RungSet:
     moved = [moved_pixel(pixels[axis], step, one) for axis in chosen]
     change = [abs(after - pixels[axis]) for axis, after in zip(chosen, moved, strict=True)]
     costs = tuple(sum(change[g * ladder.axes : (g + 1) * ladder.axes]) for g in range(features))
-    budget = int(ladder.radius * one)
-    shape = (features, ladder.axes)
+    return Moves(chosen, moved, costs, int(ladder.radius * one), one)
+
+
+def rung_set(ladder: Ladder, image: NDArray[Any]) -> RungSet:
+    """The ladder around an image (any shape, uint8 levels or float32 in [0,1]).
+
+    Raises RegionError when the image has fewer features than asked for.
+    """
+    moves = moves_of(ladder, image)
+    shape = (len(moves.costs), ladder.axes)
     return RungSet(
         region=ladder,
-        base=read_only(fed(image)),
-        axes=read_only(np.array(chosen, dtype=np.int64).reshape(shape)),
-        moved=read_only(nearest_float32s(moved, one).reshape(shape)),
-        costs=costs,
-        budget=budget,
-        denominator=one,
+        base=read_only(fed(check_image(image))),
+        axes=read_only(np.array(moves.axes, dtype=np.int64).reshape(shape)),
+        moved=read_only(nearest_float32s(moves.moved, moves.denominator).reshape(shape)),
+        costs=moves.costs,
+        budget=moves.budget,
+        denominator=moves.denominator,
     )

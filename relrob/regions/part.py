@@ -11,7 +11,7 @@ from typing import Final, final
 import numpy as np
 
 from relrob.domain.arrays import Bools
-from relrob.regions.knapsack import Knapsack
+from relrob.regions.knapsack import Knapsack, knapsack_of
 from relrob.regions.ladder import RungSet
 
 _MAX_SUMS: Final = 200_000
@@ -49,7 +49,7 @@ class Part:
     @cached_property
     def knapsack(self) -> Knapsack:
         """The subsets of the free features that fit."""
-        return Knapsack([self.rungs.costs[g] for g in self.free], self.room)
+        return knapsack_of([self.rungs.costs[g] for g in self.free], self.room)
 
     @property
     def count(self) -> int:
@@ -69,7 +69,7 @@ class Part:
             some += fit
             if some > limit:
                 return True
-        return Knapsack([self.rungs.costs[g] for g in self.free], self.room).count > limit
+        return knapsack_of([self.rungs.costs[g] for g in self.free], self.room).count > limit
 
     @property
     def spent(self) -> int:

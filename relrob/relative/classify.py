@@ -5,16 +5,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from relrob.certificates.writing.write import certificate
 from relrob.deciding.decide import Decision, decide
 from relrob.domain.arrays import Floats
-from relrob.domain.record import COUNTS_CUT, TIES, ImageResult, Record, Set
+from relrob.domain.record import COUNTS_CUT, TIES, AttackRecord, ImageResult, Record, Set
 from relrob.domain.region import Decided
 from relrob.domain.verdict import Reason, Status
 from relrob.errors import RelrobError
@@ -27,9 +26,12 @@ from relrob.queries.query import Budget, Query
 from relrob.queries.solver import Solver
 from relrob.queries.spots import Spots
 from relrob.regions.points import Points, points_of
-from relrob.relative.beside import Armed, Around, beside
+from relrob.registry import load
 from relrob.relative.sets import Effective, set_of
 from relrob.relative.views import witness_view
+
+if TYPE_CHECKING:
+    from relrob.relative.beside import Armed
 
 log = logging.getLogger(__name__)
 
@@ -88,8 +90,14 @@ def classify(setting: Setting, index: int, image: NDArray[Any], label: int) -> I
         if verdict.witness is not None
     )
     certificates = _certificates(query, decision, image) if setting.certify else ()
-    around = Around(index, label, points, said, decision.verdicts)
-    attacks = beside(setting.arms, networks, around, setting.seed)
+    attacks: tuple[AttackRecord, ...] = ()
+    if setting.arms:
+        around = load("relrob.relative.beside:Around")(
+            index, label, points, said, decision.verdicts
+        )
+        attacks = load("relrob.relative.beside:beside")(
+            setting.arms, networks, around, setting.seed
+        )
     return ImageResult(row, views, time.perf_counter() - begin, certificates, attacks)
 
 
@@ -119,6 +127,7 @@ def _certificate(
     opened: Opened, query: Query[Points], image: NDArray[Any], role: str, proof: Proof
 ) -> bytes | None:
     """None, with a warning, where it cannot be written: the verdict needs none."""
+    certificate: Callable[..., bytes | None] = load("relrob.certificates.writing.write:certificate")
     try:
         return certificate(opened, query.points, image, query.label, role, proof)
     except RelrobError:

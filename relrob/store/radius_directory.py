@@ -20,7 +20,8 @@ from relrob.domain.radius import RadiusRecord
 from relrob.domain.record import WitnessView
 from relrob.errors import StoreError
 from relrob.store import witness_file
-from relrob.store.run_directory import canonical, refuse_files, refuse_other, writable
+from relrob.store.configuration import canonical
+from relrob.store.run_directory import refuse_files, refuse_other, writable
 from relrob.store.seals import RunSeal, summed
 from relrob.store.sqlite_file import (
     RESTORE,

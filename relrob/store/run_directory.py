@@ -21,6 +21,7 @@ from typing import Any, Self, final
 from relrob.domain.record import AttackRecord, ImageResult, Record, WitnessView
 from relrob.errors import StoreError
 from relrob.store import attack_rows, older, seals, tables, witness_file
+from relrob.store.configuration import canonical
 from relrob.store.seals import RunSeal
 from relrob.store.sqlite_file import (
     ELSEWHERE,
@@ -38,17 +39,6 @@ from relrob.system.files import check_writable, disk_errors
 FILE = "store.sqlite"
 JOURNAL = f"{FILE}-journal"
 _DELETE = 'DELETE FROM {} WHERE "index" = ?'
-
-
-def canonical(config: Mapping[str, Any]) -> str:
-    """Canonical JSON: sorted keys, no spaces, no NaN.
-
-    >>> canonical({"step": 0.25, "radius": 20})
-    '{"radius":20,"step":0.25}'
-    """
-    return json.dumps(
-        config, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
 
 
 @final

@@ -29,10 +29,9 @@ from distributed.comm.registry import backends
 from relrob.domain.network import Network
 from relrob.domain.record import ImageResult
 from relrob.errors import DatasetError, RelrobError, UsageError
-from relrob.study.data import data_of
-from relrob.study.plan import FORMAT, Plan
+from relrob.study.plan import FORMAT
 from relrob.study.pool import Unanswered
-from relrob.study.run import make_in_worker
+from relrob.study.work import Plan, data_of, make_in_worker
 from relrob.system.files import cache_dir, write_atomic
 from relrob.system.version import VERSION
 from relrob_datasets import manifest

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Protocol
 
 from relrob.compress.build import needs_calibration
 from relrob.compress.calibration import judged
@@ -15,7 +14,6 @@ from relrob.errors import UsageError
 from relrob.networks.accuracy import clean_labels
 from relrob.networks.open import open_network
 from relrob.study.request import Request
-from relrob_datasets import load_images
 from relrob_datasets.dataset import Dataset, Images
 from relrob_datasets.first import class_names, load_images_guarded
 from relrob_datasets.read_as import ReadAs
@@ -73,29 +71,6 @@ def notes(request: Request, images: Images) -> tuple[str, ...]:
             + ("" if images.reading.splits else ", which has no split train")
         )
     return tuple(note for note in found if note)
-
-
-class _Planned(Protocol):
-    """The data of a plan."""
-
-    @property
-    def dataset(self) -> str: ...
-    @property
-    def split(self) -> str: ...
-    @property
-    def read_as(self) -> ReadAs: ...
-    @property
-    def labels(self) -> Ints | None: ...
-    @property
-    def reference(self) -> Network: ...
-
-
-def data_of(plan: _Planned) -> Dataset:
-    """The data of a plan, in a worker. Raises DatasetError."""
-    images = load_images(plan.dataset, plan.split, plan.read_as)
-    if plan.labels is None:
-        return images.dataset()
-    return images.labelled(plan.labels, plan.reference.classes)
 
 
 def planned(request: Request, images: Images, data: Dataset) -> tuple[ReadAs, Ints | None]:

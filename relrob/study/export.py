@@ -11,9 +11,7 @@ from relrob.errors import UsageError
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.evaluator import labels
 from relrob.regions.points import points_of
-from relrob.study.data import data_of
-from relrob.study.plan import Plan
-from relrob.study.run import opened
+from relrob.study.work import Plan, data_of, opened
 from relrob.system.files import check_writable, write_atomic
 
 SUFFIX = ".smt2"

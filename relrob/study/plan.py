@@ -11,7 +11,6 @@ from typing import Any
 from relrob.compress.accuracy_loss import accuracy_warnings
 from relrob.compress.table import scheme as scheme_entry
 from relrob.deciding.choose import check_solver
-from relrob.domain.arrays import Ints
 from relrob.domain.events import Event, Listener, silent
 from relrob.domain.network import Network
 from relrob.domain.region import Region
@@ -22,52 +21,23 @@ from relrob.networks.enclose import enclosure_of
 from relrob.networks.simulated import nothing_quantised
 from relrob.queries.query import Budget
 from relrob.regions.extent import check_region
+from relrob.registry import load
 from relrob.relative.sets import Effective
+from relrob.store.configuration import canonical
 from relrob.store.images import spelled
-from relrob.store.run_directory import Store, canonical
-from relrob.study.attacks import COMPARED, attacks_of, header_of
+from relrob.store.run_directory import Store
 from relrob.study.data import notes, planned
 from relrob.study.extents import Extents, before, extents_of
 from relrob.study.region import described, region_of
 from relrob.study.request import Request
 from relrob.study.stages import Stages
+from relrob.study.work import Plan
 from relrob.system.files import readable, sha256_bytes
 from relrob.system.version import VERSION
 from relrob_datasets.dataset import Images
-from relrob_datasets.read_as import ReadAs
 from relrob_datasets.select import select
 
 FORMAT = 4  # goes up when the same configuration gives other records
-
-
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """A run, ready: everything that decides its records (`config`), the images asked for, and the
-    header of its summary. `labels`: of all images, where the reference gave them, else None."""
-
-    dataset: str
-    split: str
-    read_as: ReadAs
-    labels: Ints | None
-    indices: tuple[int, ...]
-    reference: Network
-    quantised: Network
-    region: Region
-    solver: str
-    budget: Budget
-    effective: Effective
-    counts: bool
-    certificates: bool
-    header: dict[str, Any]
-    config: dict[str, Any]
-    attacks: tuple[str, ...] = ()
-    seed: int = 0
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the canonical configuration, whatever images were asked for: the name of the
-        run."""
-        return sha256_bytes(canonical(self.config).encode())
 
 
 def run_directory(out: Path | None, digest: str) -> Path:
@@ -105,7 +75,7 @@ def check_request(request: Request, stages: Stages, listener: Listener = silent)
     """Refuse what can be refused before a network is trained, quantised or run. Raises
     RelrobError."""
     region, budget = region_of(request), Budget(request.time_limit)
-    effective, attacks = _effective(request, region), attacks_of(request.attacks, region)
+    effective, attacks = _effective(request, region), _attacks(request, region)
     if request.quantised is None:
         scheme_entry(request.quantise)
     data = stages.images(request, listener)
@@ -116,6 +86,14 @@ def check_request(request: Request, stages: Stages, listener: Listener = silent)
     if request.reference is not None:
         stages.reference(request, listener)
     return Asked(region, budget, effective, data, indices, extents, attacks)
+
+
+def _attacks(request: Request, region: Region) -> tuple[str, ...]:
+    """The full texts of the attacks asked for. Raises UsageError."""
+    if request.attacks is None:
+        return ()
+    texts: tuple[str, ...] = load("relrob.study.attacks:attacks_of")(request.attacks, region)
+    return texts
 
 
 def refuse_other_order(reference: Network, quantised: Network) -> None:
@@ -203,8 +181,11 @@ def make_plan(
     header |= {**({"warnings": lost} if lost else {})}
     header |= {} if nested else asked.extents.json()
     if asked.attacks:
-        images = as_floats(asked.data.images[list(indices[:COMPARED])])
-        header["attacks"] = header_of(asked.attacks, request.seed, (reference, quantised), images)
+        compared = load("relrob.study.attacks:COMPARED")
+        images = as_floats(asked.data.images[list(indices[:compared])])
+        header["attacks"] = load("relrob.study.attacks:header_of")(
+            asked.attacks, request.seed, (reference, quantised), images
+        )
     header = {"relrob": VERSION, "run": config_digest, **header}
     read_as, labels = planned(request, asked.data, stages.data(request, listener))
     return Plan(

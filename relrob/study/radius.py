@@ -20,16 +20,15 @@ from relrob.regions.exact import parse_fraction
 from relrob.regions.nested import farthest, nest_of, precision_of
 from relrob.relative.radius import RadiusResult, RadiusSetting, measure
 from relrob.report.radius.words import interval
+from relrob.store.configuration import canonical
 from relrob.store.radius_directory import RadiusStore
-from relrob.store.run_directory import canonical
 from relrob.study.attacks import armed_in
-from relrob.study.data import data_of
-from relrob.study.plan import Plan, make_plan, run_directory
+from relrob.study.plan import make_plan, run_directory
 from relrob.study.pool import Unanswered, map_unordered
 from relrob.study.region import features_of
 from relrob.study.request import Request
-from relrob.study.run import opened
 from relrob.study.stages import Stages
+from relrob.study.work import Plan, data_of, opened
 from relrob.system.allocator import keep_memory
 from relrob.system.files import sha256_bytes
 

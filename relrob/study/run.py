@@ -3,7 +3,7 @@ moment."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -13,22 +13,14 @@ from threadpoolctl import threadpool_limits
 
 from relrob import registry
 from relrob.domain.events import Event, Listener, silent
-from relrob.domain.network import Network
 from relrob.domain.record import ImageResult, Record, Set
-from relrob.domain.region import Search
 from relrob.domain.verdict import Reason, Status
 from relrob.errors import UsageError
-from relrob.networks.open import Opened, open_network
-from relrob.relative.classify import Setting, classify
-from relrob.relative.search import SearchSetting, classify_search
 from relrob.store.run_directory import Store
-from relrob.study.attacks import armed
-from relrob.study.data import data_of
 from relrob.study.options import refuse_idle
-from relrob.study.plan import Plan
 from relrob.study.pool import Unanswered, map_unordered
 from relrob.study.request import Request
-from relrob.system.allocator import keep_memory
+from relrob.study.work import Plan, data_of, make_classifier, make_in_worker
 from relrob.system.files import sha256_path, write_atomic
 from relrob.system.processors import processors
 
@@ -67,45 +59,6 @@ def crew(workers: int | str | None, scheduler: str | None) -> int:
     count = worker_count(str(1 if workers is None else workers))
     check_scheduler(scheduler)
     return count
-
-
-def opened(network: Network, threads: int, role: str = "") -> Opened:
-    """A network opened twice: in its best batch size, and one image at a time."""
-    return Opened(
-        network, open_network(network, threads), open_network(network, threads, batch=1), role
-    )
-
-
-def make_in_worker(plan: Plan) -> Callable[[int], ImageResult]:
-    """`make_classifier` in a process that does nothing else."""
-    keep_memory()
-    threadpool_limits(limits=1)
-    return make_classifier(plan)
-
-
-def make_classifier(plan: Plan) -> Callable[[int], ImageResult]:
-    """What a worker does: the function decides the image of an index. One thread, whatever the
-    machine: how many share a matrix product decides the last bits of margins."""
-    data = data_of(plan)
-    networks = opened(plan.reference, 1, "reference"), opened(plan.quantised, 1, "quantised")
-    if isinstance(plan.region, Search):
-        search = SearchSetting(networks, plan.region, plan.effective)
-        return lambda index: classify_search(
-            search, index, data.images[index], int(data.labels[index])
-        )
-    setting = Setting(
-        reference=networks[0],
-        quantised=networks[1],
-        region=plan.region,
-        solver=plan.solver,
-        budget=plan.budget,
-        effective=plan.effective,
-        counts=plan.counts,
-        certify=plan.certificates,
-        arms=armed(plan.attacks, (plan.reference, plan.quantised)),
-        seed=plan.seed,
-    )
-    return lambda index: classify(setting, index, data.images[index], int(data.labels[index]))
 
 
 def run(

@@ -11,8 +11,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, final
 
-import networkx
-
 from relrob.domain.events import Event, Listener
 from relrob.domain.network import Network
 from relrob.errors import how_many
@@ -48,12 +46,16 @@ class Stages:
 
     def __init__(self, requests: Sequence[Request]) -> None:
         self._results: dict[_Stage, Any] = {}
-        self.graph = networkx.DiGraph()
+        # Each stage, and the stages and runs that follow it.
+        self.graph: dict[_Stage, set[_Stage]] = {}
         for number, request in enumerate(requests):
-            for kind, (_, after) in _STAGES.items():
+            run = ("run", str(number))
+            for kind, (_, before) in _STAGES.items():
                 stage = _named(kind, request)
-                self.graph.add_edges_from((_named(other, request), stage) for other in after)
-                self.graph.add_edge(stage, ("run", str(number)))
+                self.graph.setdefault(stage, set()).add(run)
+                for other in before:
+                    self.graph[_named(other, request)].add(stage)
+            self.graph[run] = set()
 
     def images(self, request: Request, listener: Listener) -> Images:
         """The images, whose labels the reference may have yet to give. Raises DatasetError."""
@@ -89,12 +91,12 @@ class Stages:
         """Drop the results that only run `number`, from 0, still needed."""
         idle: list[_Stage] = [("run", str(number))]
         while idle:
-            self.graph.remove_nodes_from(idle)
             for stage in idle:
+                self.graph.pop(stage, None)
                 self._results.pop(stage, None)
-            idle = [
-                node for node in self.graph if node[0] != "run" and not self.graph.out_degree(node)
-            ]
+            for after in self.graph.values():
+                after.difference_update(idle)
+            idle = [stage for stage, after in self.graph.items() if stage[0] != "run" and not after]
 
     def _result(self, kind: str, request: Request, listener: Listener) -> Any:
         """The result of the stage, from the results of the stages before it."""

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from relrob.domain.network import Network
 from relrob.networks.onnx.export import to_onnx
-from relrob.study.plan import Plan, make_plan
+from relrob.study.plan import make_plan
 from relrob.study.request import Request
-from relrob.study.run import make_classifier
+from relrob.study.work import Plan, make_classifier
 from relrob_datasets import load
 from tests import naive
 from tests.support import shared_data

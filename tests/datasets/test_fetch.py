@@ -18,8 +18,7 @@ import pytest
 
 from relrob.domain.events import Event
 from relrob.errors import ChecksumError, DatasetError
-from relrob_datasets import Listing, catalogue, check, fetch, load, load_known
-from relrob_datasets import fetch as fetch_function
+from relrob_datasets import Listing, catalogue, check, download, fetch, load, load_known
 from relrob_datasets.manifest import CIFAR10, File, Form, Manifest
 
 
@@ -184,8 +183,7 @@ def test_no_connection_silence_and_other_schemes(
         {"Location": (tmp_path / "i.gz").as_uri(), "Content-Length": "0"},
         b"",
     )
-    module = __import__("sys").modules[fetch_function.__module__]
-    monkeypatch.setattr(module, "TIMEOUT", 0.2)
+    monkeypatch.setattr(download, "TIMEOUT", 0.2)
     for url, words in (
         ("http://127.0.0.1:9/", "Connection refused; try: .* --from PATH"),
         (f"{site.url}stall/", "timed out"),

@@ -67,6 +67,12 @@ MUTANTS = (
         "fits = rest > 0",
     ),
     Mutant(
+        "equal costs: one item more fits",
+        "relrob/regions/knapsack.py",
+        "_of_equal(len(costs), budget // cost)",
+        "_of_equal(len(costs), budget // cost + 1)",
+    ),
+    Mutant(
         "sums up to the radius lost",
         "relrob/regions/knapsack.py",
         "both[both <= budget]",
@@ -125,6 +131,18 @@ MUTANTS = (
         "relrob/regions/ladder.py",
         "- total), axis)",
         "- total), -axis)",
+    ),
+    Mutant(
+        "ties of saliency in reverse, of small integers",
+        "relrob/regions/ladder.py",
+        'np.argsort(-from_mean, kind="stable")',
+        '(len(pixels) - 1 - np.argsort(-from_mean[::-1], kind="stable"))',
+    ),
+    Mutant(
+        "a middle between two float32 is rounded by its float64",
+        "relrob/regions/exact.py",
+        "abs(quotient - near) < abs(beyond - quotient)",
+        "abs(quotient - near) <= abs(beyond - quotient)",
     ),
     Mutant(
         "only the first block",

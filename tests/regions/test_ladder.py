@@ -17,8 +17,8 @@ from relrob.domain.region import Ladder
 from relrob.errors import DatasetError, RegionError
 from relrob.regions.exact import nearest_8bit, nearest_float32, parse_fraction
 from relrob.regions.graph import check_covering, graph, write_graphml
-from relrob.regions.knapsack import Knapsack
-from relrob.regions.ladder import rung_set
+from relrob.regions.knapsack import Knapsack, knapsack_of
+from relrob.regions.ladder import rung_set, saliency_order
 from relrob_datasets import load
 from tests import naive
 
@@ -49,6 +49,24 @@ def test_count_and_order_agree_with_brute_force(costs: list[int], budget: int) -
     assert [tuple(row) for row in knapsack.masks(middle, middle + 3).astype(int).tolist()] == rows[
         middle : middle + 3
     ]
+
+
+@given(st.integers(0, 8), st.integers(1, 9), st.integers(0, 40))
+def test_a_knapsack_of_equal_costs_is_the_one_of_these_costs(
+    items: int, cost: int, budget: int
+) -> None:
+    kept, made = knapsack_of([cost] * items, budget), Knapsack([cost] * items, budget)
+    assert kept.count == made.count == sum(comb(items, n) for n in range(budget // cost + 1))
+    assert kept.masks(0, made.count).tolist() == made.masks(0, made.count).tolist()
+    assert (knapsack_of([cost] * items, budget) is kept) == (items > 0)
+
+
+def test_other_knapsacks_are_made_anew_and_refused_as_ever() -> None:
+    assert knapsack_of([2, 1, 1], 2).count == 5 and knapsack_of([3] * 65, 3).count == 66
+    assert knapsack_of([3] * 65, 3) is not knapsack_of([3] * 65, 3)
+    for costs, budget in (([1, 1], -1), ([0, 0], 3), ([-2, -2], 3)):
+        with pytest.raises(RegionError, match="a budget below 0 or a cost of 0"):
+            knapsack_of(costs, budget)
 
 
 def test_huge_counts_are_exact_and_any_range_is_cheap() -> None:
@@ -216,6 +234,29 @@ def test_double_rounding_case() -> None:
     assert nearest_float32(2**24 + 1, 2**24) == np.float32(1)
     exact = Fraction(1) + Fraction(3, 2**24) - Fraction(1, 2**60)
     assert nearest_float32(exact.numerator, exact.denominator) == np.float32(1 + 2.0**-23)
+
+
+@pytest.mark.parametrize("exponent", [-149, -148, -30, -24, -23, 3])
+def test_nearest_float32_on_both_sides_of_a_middle(exponent: int) -> None:
+    unit, little = Fraction(2) ** exponent, Fraction(1, 2**240)
+    tiny = (0, 1, 5) if exponent == -149 else ()
+    for below in (*tiny, 2**23, 2**23 + 1, 2**24 - 1):
+        low, middle, high = below * unit, (below + Fraction(1, 2)) * unit, (below + 1) * unit
+        even = low if below % 2 == 0 else high
+        for exact, wanted in ((middle - little, low), (middle, even), (middle + little, high)):
+            found = nearest_float32(exact.numerator, exact.denominator)
+            assert Fraction(float(found)) == wanted
+
+
+@given(st.lists(st.integers(0, 12), min_size=1, max_size=40))
+def test_axes_come_by_their_exact_distance_from_the_mean(pixels: list[int]) -> None:
+    distances = [abs(pixel - Fraction(sum(pixels), len(pixels))) for pixel in pixels]
+    by_hand = [axis for _, axis in sorted((-far, axis) for axis, far in enumerate(distances))]
+    # Beyond 64 bits too, where a distance is told apart by its last one.
+    assert saliency_order(pixels) == saliency_order([p << 70 for p in pixels]) == by_hand
+    assert saliency_order([*(1 << 70 for _ in range(3)), (1 << 70) + 4, (1 << 70) + 1]) == [
+        *(3, 0, 1, 2, 4)
+    ]
 
 
 def test_8bit_grid_is_the_papers() -> None:

@@ -27,8 +27,9 @@ from relrob.errors import DatasetError, RelrobError, StoreError, UsageError
 from relrob.registry import load_extra
 from relrob.store.run_directory import Store
 from relrob.study import cluster as tested
-from relrob.study.plan import Plan, make_plan
-from relrob.study.run import check_scheduler, make_classifier, make_in_worker, run
+from relrob.study.plan import make_plan
+from relrob.study.run import check_scheduler, run
+from relrob.study.work import Plan, make_classifier, make_in_worker
 from tests.cli_case import Case, relrob_command
 
 LOCAL: Any = distributed.LocalCluster  # typed as if their answers could be awaited

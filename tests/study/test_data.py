@@ -21,9 +21,9 @@ from relrob.errors import ClassCountError, DatasetError, RelrobError, UsageError
 from relrob.networks.onnx.export import to_onnx
 from relrob.report.run.terminal import rendered
 from relrob.store.summary import Summary
-from relrob.study.data import data_of
 from relrob.study.plan import make_plan
 from relrob.study.request import Request
+from relrob.study.work import data_of
 from tests.cli_case import Case
 from tests.support import random_dense
 

@@ -14,8 +14,9 @@ from relrob.domain.region import Ladder
 from relrob.errors import RelrobError, UsageError
 from relrob.relative.sets import Effective
 from relrob.store.images import asked
-from relrob.study.plan import Plan, make_plan, run_directory
+from relrob.study.plan import make_plan, run_directory
 from relrob.study.request import Request
+from relrob.study.work import Plan
 from tests.cli_case import Case
 
 

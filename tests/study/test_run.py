@@ -16,10 +16,11 @@ from relrob.domain.record import Record, Set
 from relrob.domain.verdict import Reason
 from relrob.store.run_directory import Store
 from relrob.study import run as running
-from relrob.study.plan import Plan, make_plan
+from relrob.study.plan import make_plan
 from relrob.study.pool import Unanswered, map_unordered
 from relrob.study.request import Request
-from relrob.study.run import keep_networks, make_classifier, make_in_worker, opened, run
+from relrob.study.run import keep_networks, run
+from relrob.study.work import Plan, make_classifier, make_in_worker, opened
 from relrob_datasets import load
 from tests import hostile
 from tests.support import random_dense, rounded

@@ -23,6 +23,7 @@ from relrob.networks.batches import (
     step_of_8_bits,
 )
 from relrob.networks.content import checked_bytes, runs_weights
+from relrob.networks.kept import kept
 from relrob.networks.onnx.levels import level_of
 from relrob.networks.onnx.outputs import scores
 from relrob.networks.shapes import without_batch
@@ -51,9 +52,7 @@ def open_onnxruntime(
     """
     weights = runs_weights(network)
     if weights:
-        session = _session(
-            network, load("relrob.networks.onnx.export:to_onnx")(network.dense), threads
-        )
+        session = _session(network, _exported(network), threads)
     else:
         content = checked_bytes(network, data)
         # True without tensors in other files, which need the path.
@@ -72,6 +71,13 @@ def open_onnxruntime(
     if why:
         log.warning("%s %s: its images run one by one", network.path, why)
     return single
+
+
+@kept
+def _exported(network: Network) -> bytes:
+    """A float MLP as ONNX; it is opened several times."""
+    exported: bytes = load("relrob.networks.onnx.export:to_onnx")(network.dense)
+    return exported
 
 
 def _differs(network: Network, evaluator: OnnxRuntime, single: OnnxRuntime) -> str:
