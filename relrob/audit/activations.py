@@ -8,7 +8,7 @@ held against that range.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from relrob.audit.ends import (
     varied_pixels,
 )
 from relrob.audit.matching import Match
+from relrob.audit.tails import tail
 from relrob.audit.weight_report import Activation
 from relrob.domain.arrays import Doubles, Floats
 from relrob.domain.network import Network
@@ -37,6 +38,11 @@ _INSIDE: Final = {
     "tflite": "relrob.networks.litert.inside:values_inside",
     "onnx": "relrob.networks.onnx.inside:values_inside",
 }
+# The steps whose ranges a calibration may have given to what they read, and the values of a file
+# that rounds nothing, where a format has them.
+_LENDERS: Final = {"tflite": "relrob.networks.litert.lent:lenders"}
+_REALS: Final = {"tflite": "relrob.networks.litert.reals:reals_inside"}
+_NOTHING: Final = 1e-5
 
 
 def activations(
@@ -51,9 +57,12 @@ def activations(
     wanted = list(_wanted(layers))
     if not wanted or quantised.format not in _INSIDE or not len(images):
         return ()
+    lenders = load(_LENDERS[quantised.format])(quantised) if quantised.format in _LENDERS else {}
+    names = [codes.name for _, _, codes in wanted]
+    steps = [each.codes.name for name in names for each in lenders.get(name, ())]
     try:
         inside = load(_INSIDE[quantised.format])
-        found = inside(quantised, [codes.name for _, _, codes in wanted], images)
+        found = inside(quantised, [*names, *steps], images)
     # The runtimes' own exceptions; the checks that run the network say more.
     except Exception as error:
         log.warning("the activations of %s are not compared (%s)", quantised.path, one_line(error))
@@ -62,21 +71,72 @@ def activations(
     seen = _Seen(quantised, np.asarray(fed(images, quantised), np.float64))
     read = _read_first(reference, matches, images)
     deepest = max(layer.depth for layer in layers)
+    dead = _dead(quantised, wanted, found, theirs, images)
     made = []
     for layer, role, codes in wanted:
         if codes.name not in found:
             continue
-        told = replace(layer, relu=layer.relu or codes.name in rectified)
+        lent = lenders.get(codes.name, ())
+        cut = any(each.cuts for each in lent)
+        told = replace(
+            layer, relu=layer.relu or codes.name in rectified, capped=layer.capped or cut
+        )
         rows, last = found[codes.name], layer.depth == deepest
         if role == "input":
             right = standing_for(codes, rows, seen.pixels, read.get(codes.name, ()))
         elif codes.name in theirs:
-            right = Standing(theirs[codes.name], codes.bottom, codes.top)
+            values = theirs[codes.name]
+            right = Standing(
+                np.minimum(values, codes.top) if cut else values, codes.bottom, codes.top
+            )
         else:
             right = None
-        each = _activation(told, role, codes, rows, right, last=last, fused=layer.relu)
+        each = replace(
+            _activation(told, role, codes, rows, right, last=last, fused=layer.relu),
+            dead=codes.name in dead,
+            lent=_lent([each.codes for each in lent], found),
+        )
         made.append(each if each.beyond is not None else seen.told(each, layer, codes, rows))
     return tuple(made)
+
+
+def _lent(steps: Sequence[Codes], found: Mapping[str, NDArray[Any]]) -> float | None:
+    """The largest share of its codes that one of these steps uses."""
+    return max(
+        (
+            float(np.ptp(found[each.name].astype(np.int64))) / (each.most - each.least)
+            for each in steps
+        ),
+        default=None,
+    )
+
+
+def _dead(
+    quantised: Network,
+    wanted: Sequence[tuple[Weighted, str, Codes]],
+    found: Mapping[str, NDArray[Any]],
+    theirs: Mapping[str, Doubles],
+    images: Floats,
+) -> set[str]:
+    """The outputs that have one value whatever the image, and not because it is rounded: the
+    reference's have too, or where these are not known, those of the file in reals. Their codes are
+    all one, or stand for next to nothing: the converter's range of zeros alone is one of 2e-6."""
+    still = [
+        codes.name
+        for _, role, codes in wanted
+        if role == "output"
+        and codes.name in found
+        and (codes.top - codes.bottom < _NOTHING or not np.ptp(found[codes.name]))
+    ]
+    asked = [name for name in still if name not in theirs]
+    values: dict[str, NDArray[Any]] = {name: theirs[name] for name in still if name in theirs}
+    if asked and quantised.format in _REALS:
+        try:
+            values |= load(_REALS[quantised.format])(quantised, asked, images)
+        # The runtimes' own exceptions, and files that have no such values.
+        except Exception as error:
+            log.info("%s is not computed in reals (%s)", quantised.path, one_line(error))
+    return {name for name, rows in values.items() if not np.ptp(rows)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,11 +185,12 @@ def _activation(
 ) -> Activation:
     whole = codes.most - codes.least
     relu = layer.relu and role == "output"
-    values = beyond = None
+    values = outside = None
     if right is not None:
         values = np.maximum(right.values, 0.0) if relu else right.values
         step = max(codes.scale, 0.01 * (codes.top - codes.bottom))
-        beyond = float(((values > right.high + step) | (values < right.low - step)).mean())
+        outside = (values > right.high + step) | (values < right.low - step)
+    seen = (found.astype(np.float64) - codes.zero) * codes.scale if values is None else values
     middle = 0 if codes.least < 0 else (codes.most + 1) // 2
     return Activation(
         layer.label,
@@ -149,8 +210,10 @@ def _activation(
         codes.zero == middle,
         last,
         None if values is None else (float(values.min()), float(values.max())),
-        beyond,
+        None if outside is None else float(outside.mean()),
         fused and role == "output",
+        images_beyond=None if outside is None else float(outside.any(axis=1).mean()),
+        tail=tail(seen),
     )
 
 

@@ -85,7 +85,7 @@ def permutation(first: Ints, second: Ints, classes: int) -> Permutation | None:
     if share < max(_AGREE, float(same.mean())) or left > _LEFT or p > _CHANCE:
         return None
     # One label for nearly all images, on both sides, agrees under some order of the classes.
-    chance = _most(first)[1]
+    chance = most(first)[1]
     if share - chance < SKILL * (1 - chance):
         return None
     moved = _moved(order, confusion(first, second, classes))
@@ -100,20 +100,21 @@ def renamed(labels: Ints, found: Permutation) -> Ints:
 def constant(labels: Ints, beside: Ints) -> tuple[int, float] | None:
     """The one label that nearly all images have, and their share, where the labels `beside` them
     are spread; else None."""
-    label, share = _most(labels)
+    label, share = most(labels)
     return (
-        (label, share) if len(labels) > 1 and share >= ONE and _most(beside)[1] <= SPREAD else None
+        (label, share) if len(labels) > 1 and share >= ONE and most(beside)[1] <= SPREAD else None
     )
 
 
 def skill(labels: Ints, truth: Ints) -> float:
     """(accuracy - chance) / (1 - chance), where chance always says the most frequent class. It is
     the accuracy where there is one class."""
-    chance, right = _most(truth)[1], float((labels == truth).mean())
+    chance, right = most(truth)[1], float((labels == truth).mean())
     return right if chance == 1 else (right - chance) / (1 - chance)
 
 
-def _most(labels: Ints) -> tuple[int, float]:
+def most(labels: Ints) -> tuple[int, float]:
+    """The most frequent label, and the share of it."""
     values, counts = np.unique(labels, return_counts=True)
     return int(values[counts.argmax()]), float(counts.max() / len(labels))
 

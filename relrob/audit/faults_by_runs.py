@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from relrob.audit.bits import few_bits
-from relrob.audit.classes import SKILL, Permutation, constant, permutation, skill
+from relrob.audit.classes import SKILL, SPREAD, Permutation, constant, most, permutation, skill
 from relrob.audit.diagnosis import Diagnosis
 from relrob.audit.kinship import Kinship
 from relrob.audit.pair_report import PairReport, Side
@@ -17,6 +17,7 @@ from relrob.errors import how_many
 
 # Fewer images do not tell an untrained network.
 _FEWEST = 20
+_TRAIN = "train it, load its weights, or give the data set that it was trained for"
 
 
 def constant_output(report: PairReport) -> tuple[Diagnosis, ...]:
@@ -33,6 +34,8 @@ def constant_output(report: PairReport) -> tuple[Diagnosis, ...]:
     ]
     if not ones:
         return ()
+    if ones[-1][0] == "quantised" and (blamed := _one_class(report)):
+        return blamed
     who = "both networks give" if len(ones) == 2 else f"the {_role(ones[0][0])} gives"
     said = " and ".join(
         f"{100 * share:.1f} % of the images the label {label}" for _, (label, share) in ones
@@ -40,6 +43,26 @@ def constant_output(report: PairReport) -> tuple[Diagnosis, ...]:
     evidence = {name: {"label": label, "share": round(share, 6)} for name, (label, share) in ones}
     hint = "look at its training or conversion: the output hardly depends on the image"
     return (Diagnosis("constant-output", f"{who} {said}", evidence, hint),)
+
+
+def _one_class(report: PairReport) -> tuple[Diagnosis, ...]:
+    """A reference that hardly gives another label itself, and is no better for it."""
+    given, truth = report.reference.labels, report.labels
+    (label, share), (other, theirs) = most(given), most(report.quantised.labels)
+    if truth is None or label != other or share <= SPREAD or skill(given, truth) >= SKILL:
+        return ()
+    return (
+        Diagnosis(
+            "undertrained-reference",
+            f"the reference gives {100 * share:.1f} % of the images the label {label}, and the "
+            f"quantised network {100 * theirs:.1f} %",
+            {
+                name: {"label": label, "share": round(each, 6)}
+                for name, each in (("reference", share), ("quantised", theirs))
+            },
+            _TRAIN,
+        ),
+    )
 
 
 def _no_number(name: str, side: Side) -> list[Diagnosis]:
@@ -113,7 +136,7 @@ def undertrained(report: PairReport, others: Sequence[Diagnosis]) -> tuple[Diagn
                 "chance": round(chance, 6),
                 "skill": round(reached, 6),
             },
-            "train it, load its weights, or give the data set that it was trained for",
+            _TRAIN,
         ),
     )
 

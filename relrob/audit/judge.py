@@ -7,12 +7,13 @@ range, and a wrong weight explains labels that differ.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from relrob.audit.diagnosis import Diagnosis
-from relrob.audit.weight_report import WeightReport
+from relrob.audit.kinship import STALE
+from relrob.audit.weight_report import USED, WeightReport
 
 # Which network it is: weights decide.
 KINSHIP: Final = ("another-network", "stale-weights", "permuted-classes")
@@ -26,6 +27,8 @@ CONTENT: Final = (
 RANGES: Final = ("calibration", "saturated-activations")
 # Effects that any of the others can have.
 EFFECTS: Final = ("constant-output", "undertrained-reference")
+# Above this agreement, noise that rounding alone makes is told and refuses nothing.
+_AGREE: Final = 0.95
 ORDER: Final = (*READING, *KINSHIP, *CONTENT, *RANGES, "wrong-runtime", *EFFECTS)
 
 
@@ -51,7 +54,8 @@ def diagnose(pair: Diagnosed, weights: WeightReport) -> tuple[Diagnosis, ...]:
       another network, something else is computed with them.
     - Codes of the input for levels are the network's own only where images that are read so fit the
       reference, or by trial the quantised network; else it was calibrated on levels.
-    - Where one network alone reads other values, its first layer holds other weights for that.
+    - Where one network alone reads other values, its first layer holds other weights for that; and
+      other biases, where a mean is taken off.
     - Where a network reads its input wrongly, ranges of activations say nothing.
     - Where a cause is known, an output that is constant or seldom right is its effect.
     """
@@ -63,6 +67,7 @@ def diagnose(pair: Diagnosed, weights: WeightReport) -> tuple[Diagnosis, ...]:
     elif known & set(KINSHIP):
         runs = [each for each in runs if each.id not in KINSHIP]
     runs, read = _calibrated(runs, read)
+    runs = [each for each in runs if not _scaled_alone(each, read, weights)]
     read = [each for each in read if not _first_of_another(each, runs, weights)]
     # The option that was tried on the images is the better hint.
     tried = {each.id for each in runs}
@@ -106,13 +111,24 @@ def _first_of_another(each: Diagnosis, runs: Sequence[Diagnosis], weights: Weigh
     """Is it said of the weights of the first layer, which fit values of another scale or mean?"""
     values = [one for one in runs if one.id in ("input-scale", "normalisation")]
     alone = any(len(one.evidence.get("networks", ())) == 1 for one in values)
+    return alone and each.id in (*CONTENT, "input-scale") and _of_first(each, weights)
+
+
+def _scaled_alone(each: Diagnosis, read: Sequence[Diagnosis], weights: WeightReport) -> bool:
+    """Is it said of the values of one network, less a mean, whose first layer has other scales and
+    the right biases? They would hold that mean times the weights."""
+    if each.id not in ("input-scale", "normalisation"):
+        return False
+    if len(each.evidence.get("networks", ())) != 1:
+        return False
+    shifted = "mean" in each.evidence.get("contract", {})
+    return shifted and {one.id for one in read if _of_first(one, weights)} == {"changed-scale"}
+
+
+def _of_first(each: Diagnosis, weights: WeightReport) -> bool:
+    """Is it said of the first layer?"""
     first = next((layer.get("layer") for layer in weights.layers), None)
-    return (
-        alone
-        and each.id in (*CONTENT, "input-scale")
-        and first is not None
-        and each.evidence.get("layer") == first
-    )
+    return first is not None and each.evidence.get("layer") == first
 
 
 def _of_input(each: Diagnosis) -> bool:
@@ -140,6 +156,10 @@ def _computed(suggested: Sequence[Diagnosis], weights: WeightReport) -> list[Dia
                 "calibrate on images like these, in the same units",
             )
         ]
+    if not layers and _right_in_reals(evidence):
+        return [_coarse(apart, evidence, weights)]
+    if not layers and _lent(weights) and evidence.get("agreement", 0.0) >= _AGREE:
+        return []
     which = f"; {', '.join(layers)}: one of the networks has a ReLU there" if layers else ""
     return [
         Diagnosis(
@@ -150,6 +170,32 @@ def _computed(suggested: Sequence[Diagnosis], weights: WeightReport) -> list[Dia
             "look at activations, pooling, strides, and the order of the features",
         )
     ]
+
+
+def _lent(weights: WeightReport) -> bool:
+    """Have activations coarse codes, because their ranges are those of the steps behind them?"""
+    return any(one.borrowed and one.filled < USED for one in weights.activations)
+
+
+def _right_in_reals(evidence: Mapping[str, Any]) -> bool:
+    """Are the logits the reference's where the same file rounds no activations?"""
+    exact = evidence.get("in_reals")
+    return exact is not None and exact["noise"] < STALE and abs(exact["slope"] - 1) < STALE
+
+
+def _coarse(apart: str, evidence: Mapping[str, Any], weights: WeightReport) -> Diagnosis:
+    """Right weights, computed rightly, with codes of activations that are too coarse."""
+    notes = [each for each in weights.diagnoses if each.id == "calibration"]
+    also = "".join(f"; {each.sentence}" for each in notes)
+    exact = 100 * evidence["in_reals"]["noise"]
+    return Diagnosis(
+        "calibration",
+        f"{apart}, and by {exact:.0f} % where this file rounds no activations: their ranges are "
+        f"too coarse for this network{also}",
+        {**evidence, **{key: value for each in notes for key, value in each.evidence.items()}},
+        "calibrate on images like these; where that was done, activations of 16 bits",
+        blocking=evidence.get("agreement", 0.0) < _AGREE,
+    )
 
 
 def _misfit_from_the_first(misfits: Sequence[bool]) -> bool:

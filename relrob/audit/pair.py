@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,19 +12,27 @@ from numpy.typing import NDArray
 from relrob.audit import faults_by_runs as faults
 from relrob.audit.classes import Permutation
 from relrob.audit.inputs import Tried
-from relrob.audit.kinship import as_probabilities, kinship, log_margins
+from relrob.audit.kinship import Kinship, as_probabilities, kinship, log_margins
 from relrob.audit.misread import misread
 from relrob.audit.pair_report import PairReport, Side
 from relrob.audit.reading import Reader, present
+from relrob.audit.sample import spread
 from relrob.domain.arrays import Floats
 from relrob.domain.events import Event, Listener, silent
 from relrob.domain.network import Network
-from relrob.errors import ShapeError, how_many
+from relrob.errors import NetworkError, ShapeError, how_many
+from relrob.networks.batches import one_line
 from relrob.networks.evaluator import labels
+from relrob.registry import load
 from relrob_datasets.dataset import Dataset
 
 # Outputs that differ by at most this share of the largest are those of one float network.
 _SAME = 1e-5
+# What opens a file that rounds no activations, and the images that it is run on.
+_REALS: Final = {"tflite": "relrob.networks.litert.reals:open_in_reals"}
+_SOME: Final = 500
+
+log = logging.getLogger(__name__)
 
 
 def compare_pair(
@@ -102,7 +111,25 @@ def _diagnosed(
     )
     near = kinship(first, second if order is None else _put_back(second, order))
     candidates = faults.strangers(seen, near, readers[1].network) if near and not found else ()
+    if candidates and read.tried == (None, None):
+        exact = _in_reals(readers[1].network, outputs[0], pixels)
+        told = {} if exact is None else {"in_reals": exact.json()}
+        candidates = tuple(replace(each, evidence={**each.evidence, **told}) for each in candidates)
     return replace(report, kinship=near, diagnoses=found, candidates=candidates)
+
+
+def _in_reals(network: Network, first: Floats, pixels: NDArray[Any]) -> Kinship | None:
+    """The kinship of the quantised network, where it rounds no activations, with the reference's
+    outputs `first` (n, classes); None where that is not known."""
+    if network.format not in _REALS:
+        return None
+    some = spread(len(pixels), _SOME)
+    try:
+        reader = Reader(network, 1, load(_REALS[network.format]))
+        return kinship(first[some], reader.outputs(pixels[some], present(network)))
+    except NetworkError as error:
+        log.info("%s is not run in reals (%s)", network.path, one_line(error))
+        return None
 
 
 def _outputs(tried: Tried | None, now: Floats) -> Floats:

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from relrob.audit.diagnosis import Diagnosis
-from relrob.audit.weight_report import LEFT_OUT, Activation
+from relrob.audit.weight_report import LEFT_OUT, USED, Activation
 from relrob.networks.weighted import Codes, Weighted
 
 # The shares of hidden activations and of outputs that may lie beyond their codes. Calibrations on a
@@ -16,12 +16,12 @@ from relrob.networks.weighted import Codes, Weighted
 # labels.
 BEYOND: Final = 0.05
 BEYOND_LAST: Final = 0.15
-# A range of which less than this is in use was calibrated on something else.
-USED: Final = 0.2
 # Steps and share of all codes by which a zero point is told from a range that is too narrow.
 _MOVED: Final = 4
 _NEAR: Final = 0.12
 _UNITS: Final = 0.05
+# A zero point that is off moves the range away from more than a few unusual images.
+_SEVERAL: Final = 0.05
 
 
 def activation_faults(
@@ -32,7 +32,8 @@ def activation_faults(
     scales = dict(_made_otherwise(layers))
     scales |= {codes.name: fault for codes, fault in _untied(layers) if codes.name not in scales}
     found = list(scales.values())
-    told = [each for each in used if each.tensor not in scales]
+    # A range says nothing of a layer that gives one value whatever it reads.
+    told = [each for each in used if each.tensor not in scales and not each.dead]
     moved = [each for each in told if _zero_is_off(each, alone)]
     others = [each for each in told if each not in moved and each.role == "output"]
     if not found and _no_exception(moved, others):
@@ -45,8 +46,12 @@ def activation_faults(
     if not alone:
         rest = [each for each in rest if each.reference is not None]
     narrow = [each for each in rest if _narrow(each)]
-    wide = [each for each in rest if each.filled < USED and not each.wide_codes]
+    # What is computed of values with heavy tails has them too.
+    tail = max((each.tail for each in used if each.role == "input"), default=1.0)
+    wide = [each for each in rest if _wide(each, tail)]
     given = [each for each in wide if each.role == "input"]
+    lent = [each for each in wide if each.borrowed]
+    wide = [each for each in wide if not each.borrowed]
     if given:
         return (_feed(given[0]),)
     if wide:
@@ -54,7 +59,7 @@ def activation_faults(
     if narrow:
         return (_saturated(narrow),)
     doubtful = [each for each in rest if each.beyond is None and each.at_ends > _allowed(each)]
-    return (_at_ends(doubtful),) if doubtful else ()
+    return (*([_lent(lent)] if lent else []), *([_at_ends(doubtful)] if doubtful else []))
 
 
 def _feed(given: Activation) -> Diagnosis:
@@ -152,6 +157,11 @@ def _shifted(moved: Sequence[Activation], others: Sequence[Activation]) -> Diagn
     )
 
 
+def _wide(each: Activation, tail: float) -> bool:
+    """Is little of the range in use, and would be of many more images? `tail`: of the input."""
+    return each.filled * max(each.tail, tail) < USED and not each.wide_codes
+
+
 def _narrow(each: Activation) -> bool:
     """Does the range leave out more than a calibration on a few images may?"""
     return each.saturated > _allowed(each)
@@ -183,8 +193,10 @@ def _zero_is_off(each: Activation, alone: bool) -> bool:
         (each.high - each.reference[1]) / (each.scale),
     )
     near = abs(low + high) <= _NEAR * (each.high - each.low) / each.scale
-    # A range that was calibrated on other images leaves out fewer values.
+    # A range that was calibrated on other images leaves out fewer values, or those of few images.
     if each.role == "output" and (each.beyond or 0.0) < LEFT_OUT:
+        return False
+    if each.images_beyond is not None and each.images_beyond < _SEVERAL:
         return False
     return near and min(low, high) < -_MOVED and max(low, high) > _MOVED
 
@@ -220,6 +232,20 @@ def _calibration(wide: Sequence[Activation], narrow: Sequence[Activation]) -> Di
             "narrow": {f"{each.layer} {each.role}": round(each.saturated, 4) for each in narrow},
         },
         "calibrate on images like these, in the same units",
+    )
+
+
+def _lent(lent: Sequence[Activation]) -> Diagnosis:
+    """Ranges of the steps behind the layers, which fit these."""
+    least = min(lent, key=lambda each: each.filled)
+    return Diagnosis(
+        "calibration",
+        f"{len(lent)} activations have the range of the step behind them, as TensorFlow's "
+        f"converter calibrates them, and use a small part of it (the {least.role} of {least.layer} "
+        f"{100 * least.filled:.0f} %): their codes are coarse",
+        {"lent": {f"{each.layer} {each.role}": round(each.filled, 4) for each in lent}},
+        "activations of 16 bits, or a model with its normalisations before the activations",
+        blocking=False,
     )
 
 

@@ -3,7 +3,7 @@ channels and values."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, Final
@@ -16,6 +16,7 @@ from relrob.domain.arrays import Floats, Ints
 from relrob.domain.contract import InputContract
 from relrob.domain.network import Layout, Network
 from relrob.networks.accuracy import CHUNK, as_floats
+from relrob.networks.evaluator import Evaluator
 from relrob.networks.feed import fed
 from relrob.networks.open import open_network
 from relrob.networks.shapes import raster
@@ -146,10 +147,13 @@ def _own(pixels: NDArray[Any]) -> InputContract | None:
 class Reader:
     """A network, opened once, that reads images in any way."""
 
-    def __init__(self, network: Network, threads: int) -> None:
+    def __init__(
+        self, network: Network, threads: int, opener: Callable[..., Evaluator] = open_network
+    ) -> None:
+        """`opener`: of its evaluator, with the network and the number of threads."""
         plain = InputContract(output=network.contract.output)
         self.network = network
-        self._evaluator = open_network(replace(network, contract=plain), threads)
+        self._evaluator = opener(replace(network, contract=plain), threads)
 
     def outputs(self, pixels: NDArray[Any], reading: Reading) -> Floats:
         """Outputs (n, classes) of images (n, H, W, C), uint8 levels or float32 in [0, 1]."""

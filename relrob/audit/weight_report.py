@@ -12,6 +12,8 @@ from relrob.audit.diagnosis import Diagnosis
 # share of the range that they fill, at least.
 LEFT_OUT: Final = 0.005
 _FILLED: Final = 0.6
+# A range of which less than this is in use was calibrated on something else.
+USED: Final = 0.2
 # The largest values of images like these go beyond a range by less than that, whatever their share.
 _OVERFULL: Final = 1.15
 
@@ -29,7 +31,10 @@ class Activation:
     `reference`: the least and the largest value in the reference, None where that is not read;
     `beyond`: share of the reference's values outside the range, by more than a step. `varied`:
     where these are not known, the share of values at the ends to which different inputs led, None
-    where that is not known either.
+    where that is not known either. `images_beyond`: share of images with values outside the range,
+    as for `beyond`. `dead`: all values are one, whatever is rounded. `tail`: the factor by which
+    the largest value of many more images may be larger, 1 where none is far from the others.
+    `lent`: where the range is that of the step behind it, the share of its codes that step uses.
     """
 
     layer: str
@@ -52,6 +57,10 @@ class Activation:
     beyond: float | None = None
     fused: bool = False
     varied: float | None = None
+    images_beyond: float | None = None
+    dead: bool = False
+    tail: float = 1.0
+    lent: float | None = None
 
     def json(self) -> dict[str, Any]:
         """The fields."""
@@ -79,7 +88,14 @@ class Activation:
     def misfit(self) -> bool:
         """Does the range leave out a part of the reference's values, or some that are far outside,
         or hold far more?"""
+        if self.dead or self.borrowed:
+            return False
         return (self.beyond or 0.0) >= LEFT_OUT or not _FILLED <= self.filled <= _OVERFULL
+
+    @property
+    def borrowed(self) -> bool:
+        """Is the range that of the step behind it, which uses it?"""
+        return self.lent is not None and self.lent >= USED
 
     @property
     def filled(self) -> float:

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from relrob.audit.classes import Permutation, confusion, constant, permutation, renamed, skill
+from relrob.audit.faults_by_runs import constant_output
+from relrob.audit.pair_report import PairReport, Side
 from relrob.domain.arrays import Ints
 
 
@@ -107,3 +109,44 @@ def test_skill_is_what_chance_does_not_give() -> None:
     assert skill(np.zeros(10, np.int64), truth) == 0.0
     assert skill(np.array([0] * 6 + [1] * 2 + [0] * 2), truth) == pytest.approx(0.5)
     assert skill(np.zeros(3, np.int64), np.zeros(3, np.int64)) == 1.0
+
+
+def sides(reference: list[int], quantised: list[int]) -> PairReport:
+    """A pair of which each network gives so many of 100 images each of five labels; 20 images are
+    of each class."""
+    none, both = np.zeros(100, bool), []
+    for role, counts in (("reference", reference), ("quantised", quantised)):
+        given = np.repeat(np.arange(5), counts)
+        both.append(Side(f"{role}.onnx", role, "qdq", "onnxruntime", given, none))
+    return PairReport(both[0], both[1], np.arange(100) % 5, 5, np.ones(100))
+
+
+@pytest.mark.parametrize(
+    ("reference", "quantised", "name", "sentence"),
+    [
+        ([95, 5, 0, 0, 0], [99, 1, 0, 0, 0], "undertrained-reference", "the reference gives 95.0"),
+        ([99, 1, 0, 0, 0], [99, 1, 0, 0, 0], "undertrained-reference", "the reference gives 99.0"),
+        # What the quantised network lost is its own fault.
+        ([20] * 5, [99, 1, 0, 0, 0], "constant-output", "the quantised network gives 99.0"),
+        ([80, 5, 5, 5, 5], [99, 1, 0, 0, 0], "constant-output", "the quantised network gives"),
+        ([0, 95, 5, 0, 0], [99, 1, 0, 0, 0], "constant-output", "the quantised network gives"),
+        ([99, 1, 0, 0, 0], [20] * 5, "constant-output", "the reference gives 99.0"),
+    ],
+)
+def test_one_label_for_all_is_told_of_the_network_that_has_it_first(
+    reference: list[int], quantised: list[int], name: str, sentence: str
+) -> None:
+    (found,) = constant_output(sides(reference, quantised))
+    assert found.id == name
+    assert found.sentence.startswith(sentence)
+
+
+def test_a_skilled_reference_of_one_frequent_class_is_trained() -> None:
+    truth = np.repeat(np.arange(2), (88, 12))
+    none = np.zeros(100, bool)
+    one, other = (
+        Side(f"{at}.onnx", str(at), "qdq", "onnxruntime", labels, none)
+        for at, labels in enumerate((np.repeat(np.arange(2), (92, 8)), np.zeros(100, np.int64)))
+    )
+    (found,) = constant_output(PairReport(one, other, truth, 2, np.ones(100)))
+    assert found.id == "constant-output"

@@ -11,6 +11,7 @@ import pytest
 
 from relrob.audit.diagnosis import IDS, Diagnosis
 from relrob.audit.judge import EFFECTS, ORDER, RANGES, READING, diagnose
+from relrob.audit.ranges import activation_faults
 from relrob.audit.weight_report import Activation, WeightReport
 from tests.audit.pairs import Runs
 
@@ -126,6 +127,68 @@ def test_logits_behind_ranges_of_other_images_are_a_calibration() -> None:
     ):
         report = WeightReport(True, activations=used)
         assert [each.id for each in diagnose(runs, report)] == [expected]
+
+
+ALIKE = {"noise": 0.03, "slope": 1.01}
+OTHER = {"noise": 0.6, "slope": 0.9}
+LENT = Activation(
+    "layer 1", "output", "t", 0.1, -128, 0.0, 25.5, 0.1, 0.0, 0.0, True, relu=True, lent=0.8
+)
+
+
+@pytest.mark.parametrize(
+    ("in_reals", "agreement", "lent", "rectified", "expected"),
+    [
+        (ALIKE, 0.8, False, (), [("calibration", True)]),
+        (ALIKE, 0.97, False, (), [("calibration", False)]),
+        (ALIKE, 0.8, True, (), [("calibration", True)]),
+        (OTHER, 0.8, False, (), [("changed-operations", True)]),
+        (OTHER, 0.97, False, (), [("changed-operations", True)]),
+        (ALIKE, 0.8, False, ("layer 1",), [("changed-operations", True)]),
+        # Coarse codes explain it where the labels hardly change.
+        (OTHER, 0.97, True, (), [("calibration", False)]),
+        (OTHER, 0.8, True, (), [("changed-operations", True), ("calibration", False)]),
+        (None, 0.8, False, (), [("changed-operations", True)]),
+    ],
+)
+def test_logits_that_are_right_without_rounding_are_a_matter_of_ranges(
+    in_reals: dict[str, float] | None,
+    agreement: float,
+    lent: bool,
+    rectified: tuple[str, ...],
+    expected: list[tuple[str, bool]],
+) -> None:
+    evidence: dict[str, Any] = {"noise": 0.4, "slope": 0.8, "agreement": agreement}
+    if in_reals is not None:
+        evidence["in_reals"] = in_reals
+    runs = Runs(candidates=(Diagnosis("another-network", "so it seems", evidence),))
+    used = (LENT,) if lent else ()
+    report = WeightReport(*(True, "", (), used, activation_faults(used, ())), rectified=rectified)
+    found = diagnose(runs, report)
+    assert [(each.id, each.blocking) for each in found] == expected
+    if in_reals is ALIKE and not rectified:
+        assert "by 3 % where this file rounds no activations" in found[0].sentence
+        assert ("the step behind" in found[0].sentence) == lent
+
+
+@pytest.mark.parametrize(
+    ("contract", "faults", "expected"),
+    [
+        ({"mean": ["0.5"], "std": ["0.3"]}, ("changed-scale",), ["changed-scale"]),
+        ({"mean": ["0.5"]}, ("changed-scale", "changed-bias"), ["normalisation"]),
+        ({"mean": ["0.5"]}, ("changed-weights",), ["normalisation"]),
+        ({"mean": ["0.5"]}, (), ["normalisation"]),
+        # No mean is taken off, so the biases may be right.
+        ({"std": ["0.8"]}, ("changed-scale",), ["normalisation"]),
+    ],
+)
+def test_a_first_layer_with_other_scales_alone_reads_no_other_values(
+    contract: dict[str, Any], faults: tuple[str, ...], expected: list[str]
+) -> None:
+    tried = Diagnosis("normalisation", "it fits", {"networks": ["quantised"], "contract": contract})
+    told = tuple(Diagnosis(each, "it is so", {"layer": "first"}) for each in faults)
+    report = WeightReport(True, layers=({"layer": "first"},), diagnoses=told)
+    assert [each.id for each in diagnose(Runs((tried,)), report)] == expected
 
 
 def test_what_does_not_block_explains_nothing() -> None:

@@ -142,7 +142,7 @@ FAULTS: dict[str, Callable[[], Fault]] = {
     ),
     "constant": lambda: Fault(trained(), constant(trained()), ("constant-output",), "look", ()),
     "both constant": lambda: Fault(
-        constant(trained()), constant(trained()), ("constant-output",), "look", ()
+        constant(trained()), constant(trained()), ("undertrained-reference",), "train it", ()
     ),
     "untrained": lambda: Fault(
         states()[0], states()[0], ("undertrained-reference",), "train it", ()

@@ -38,7 +38,7 @@ MUTANTS = (
     Mutant(
         "classes: one label beside one class of images",
         "relrob/audit/classes.py",
-        "and share >= ONE and _most(beside)[1] <= SPREAD",
+        "and share >= ONE and most(beside)[1] <= SPREAD",
         "and share >= ONE",
         LABELS,
     ),

@@ -5,6 +5,7 @@ from tests.mutants.planting import Mutant
 _TESTS = ("tests/audit/test_weights.py", "tests/audit/test_judge.py")
 _PARTS = ("tests/audit/test_replaced_parts.py", "tests/audit/test_computed_otherwise.py")
 _ENDS = ("tests/audit/test_activations.py",)
+_RANGES = ("tests/audit/test_ranges.py",)
 _READERS = ("tests/networks/test_weighted.py", "tests/audit/test_weights.py")
 
 MUTANTS = (
@@ -203,5 +204,61 @@ MUTANTS = (
         "if other is None or made == (other.scale, other.zero):",
         "if other is None or made:",
         _PARTS,
+    ),
+    Mutant(
+        "activations: the range of the step behind is told",
+        "relrob/audit/weight_report.py",
+        "return self.lent is not None and self.lent >= USED",
+        "return False",
+        _RANGES,
+    ),
+    Mutant(
+        "activations: any step behind excuses a wide range",
+        "relrob/audit/weight_report.py",
+        "return self.lent is not None and self.lent >= USED",
+        "return self.lent is not None",
+        _RANGES,
+    ),
+    Mutant(
+        "activations: a few unusual images move a zero point",
+        "relrob/audit/ranges.py",
+        "_SEVERAL: Final = 0.05",
+        "_SEVERAL: Final = 0.0",
+        _RANGES,
+    ),
+    Mutant(
+        "activations: no tail is heavy",
+        "relrob/audit/tails.py",
+        "_HEAVY: Final = 0.3",
+        "_HEAVY: Final = 30.0",
+        _RANGES,
+    ),
+    Mutant(
+        "activations: what is rounded to one value is dead",
+        "relrob/audit/activations.py",
+        "return {name for name, rows in values.items() if not np.ptp(rows)}",
+        "return set(still)",
+        _RANGES,
+    ),
+    Mutant(
+        "judge: right logits in reals are another computation",
+        "relrob/audit/judge.py",
+        "if not layers and _right_in_reals(evidence):",
+        "if layers and _right_in_reals(evidence):",
+        (*_TESTS, "tests/audit/test_coarse.py"),
+    ),
+    Mutant(
+        "judge: other scales read another mean",
+        "relrob/audit/judge.py",
+        'shifted = "mean" in each.evidence.get("contract", {})',
+        "shifted = False",
+        _TESTS,
+    ),
+    Mutant(
+        "reals: codes without their zero point",
+        "relrob/networks/litert/reals.py",
+        "(codes.reshape(shape) - offset) * step",
+        "codes.reshape(shape) * step",
+        ("tests/networks/litert/test_reals.py",),
     ),
 )

@@ -70,14 +70,15 @@ def _cuts(data: bytes) -> Iterator[bytes]:
 
 
 def values_inside(
-    network: Network, names: Sequence[str], images: Floats
+    network: Network, names: Sequence[str], images: Floats, data: bytes | None = None
 ) -> dict[str, NDArray[Any]]:
     """Tensors of the file by their numbers, as stored, (n, values) for n images (n, d), on LiteRT's
-    own kernels whatever the runtime. Raises whatever LiteRT raises."""
+    own kernels whatever the runtime. `data`: another file with these tensors. Raises whatever
+    LiteRT raises."""
     order = pixel_order(network)
     with quiet_native():
         interpreter = Interpreter(
-            model_content=checked_bytes(network),
+            model_content=checked_bytes(network) if data is None else data,
             experimental_op_resolver_type=_RESOLVERS["builtin"],
             experimental_preserve_all_tensors=True,
         )
