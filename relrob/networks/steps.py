@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -26,13 +26,17 @@ class Step(NamedTuple):
     cut: bool = False
 
 
+# Steps before activations, those of each as one, and how far rounding may have moved its numbers.
+Earlier: TypeAlias = tuple[tuple[Affine, Affine], ...]
+
+
 class Trail(Generic[Name]):
     """The steps since the last layer, by the name of the value that they give."""
 
     def __init__(self) -> None:
         self._steps: dict[Name, tuple[Step, ...]] = {}
         # Steps before each activation since the last layer or junction, as one.
-        self._earlier: dict[Name, tuple[tuple[Affine, Affine], ...]] = {}
+        self._earlier: dict[Name, Earlier] = {}
         # Values before which a step may stand that is not read.
         self._unsure: set[Name] = set()
         # Values before which one may stand that an activation follows.
@@ -70,7 +74,7 @@ class Trail(Generic[Name]):
         origins = {self._origin.get(name, name) for name in sources}
         doubtful = any(name in self._doubtful for name in sources)
         if activation:
-            earlier = self._earlier.get(sources[0], ())
+            earlier: Earlier = self._earlier.get(sources[0], ())
             self._earlier[out] = (*earlier, _as_one(before)) if before else earlier
         else:
             # Of one value alone, it may be an activation in parts.

@@ -250,15 +250,20 @@ def test_where_the_graphs_differ_branches_are_not_told() -> None:
 
 
 @pytest.mark.parametrize("field", ["relu", "activated"])
-@pytest.mark.parametrize(("ours", "theirs"), list(itertools.product([(1, 0), (1, 1)], repeat=2)))
+@pytest.mark.parametrize(
+    ("ours", "theirs"), list(itertools.product([(True, False), (True, True)], repeat=2))
+)
 def test_parallel_layers_differ_where_each_has_the_activation_of_the_other(
-    field: str, ours: tuple[int, int], theirs: tuple[int, int]
+    field: str, ours: tuple[bool, bool], theirs: tuple[bool, bool]
 ) -> None:
     one, other = (
-        [layer(name, **{field: bool(bent)}) for name, bent in zip(names, bends, strict=True)]
+        [
+            layer(name, relu=bent and field == "relu", activated=bent and field == "activated")
+            for name, bent in zip(names, bends, strict=True)
+        ]
         for names, bends in (("ab", ours), ("ba", theirs))
     )
-    swapped = ours == theirs == (1, 0)
+    swapped = ours == theirs == (True, False)
     assert told(one, other) == {name: (name, swapped) for name in "ab"}
 
 
