@@ -70,8 +70,8 @@ class Trail(Generic[Name]):
         origins = {self._origin.get(name, name) for name in sources}
         doubtful = any(name in self._doubtful for name in sources)
         if activation:
-            one = (_as_one(before),) if before else ()
-            self._earlier[out] = (*self._earlier.get(sources[0], ()), *one)
+            ended: tuple[tuple[Affine, Affine], ...] = self._earlier.get(sources[0], ())
+            self._earlier[out] = (*ended, _as_one(before)) if before else ended
         else:
             # Of one value alone, it may be an activation in parts.
             doubtful = doubtful or lost or any(self._earlier.get(name) for name in sources)
