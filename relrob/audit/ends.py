@@ -25,8 +25,11 @@ _RARE: Final = 0.01
 def first_inputs(layer: Weighted, pixels: Doubles, channels: int) -> list[Doubles]:
     """What the first layer of a quantised network may read, where that of its reference is `layer`:
     the pixels (n, d), in raster order, through the first of the steps before it, through two of
-    them, and so on; the factor of the last one may be in the weights."""
-    found = []
+    them, and so on; the factor of the last one may be in the weights. None where an activation
+    stands before these steps."""
+    found: list[Doubles] = []
+    if layer.earlier:
+        return found
     for step in layer.before:
         wide = [_a_value(each, layer, channels, pixels.shape[1]) for each in step]
         factor, shift = wide

@@ -102,6 +102,10 @@ def on_one_scale(
 
 def _rescaled(layer: Weighted, factor: float) -> Weighted:
     bare = None if layer.bare is None else _rescaled(layer.bare, factor)
+    if layer.earlier:
+        (step, off), *others = layer.earlier
+        scaled = step._replace(factor=step.factor * factor)
+        return replace(layer, earlier=((scaled, off), *others), bare=bare)
     if layer.before:
         first, *rest = layer.before
         scaled = first._replace(factor=first.factor * factor)

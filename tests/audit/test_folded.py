@@ -315,13 +315,17 @@ def test_a_shift_that_was_folded_in_before_padding_is_told(tmp_path: Path) -> No
     assert "changed-bias" in found
 
 
+@pytest.mark.parametrize("leaky", [False, True])
 @pytest.mark.parametrize("scheme", ["int8", "float16"])
-def test_a_reference_of_levels_beside_a_file_of_shares(tmp_path: Path, scheme: str) -> None:
-    """The step before the first layer is another; its shift is the same."""
+def test_a_reference_of_levels_beside_a_file_of_shares(
+    tmp_path: Path, scheme: str, leaky: bool
+) -> None:
+    """The first step before the first layer is another; its shift is the same."""
 
     def stack(scale: float) -> Stack:
         return lambda k: [
             k.Rescaling(scale, offset=-1.0),
+            *([k.LeakyReLU(0.1), k.Rescaling(0.5)] if leaky else []),
             *(k.Conv2D(8, 3, activation="relu"), k.Flatten()),
         ]
 
