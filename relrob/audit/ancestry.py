@@ -42,11 +42,14 @@ class Places:
 
     def settled(self, order: Sequence[int], free: Callable[[int, int], bool]) -> list[int]:
         """The order with layers exchanged that stand for each other as well (`free`, of two
-        places), where they fit the graph better so."""
+        places), where they fit the graph better so: first among the others, then among each other.
+        """
         if not self._misplaced(order):
             return list(order)
         pairs = [pair for pair in self._alike if free(*pair)]
-        return _improved(order, pairs, self._misplaced)
+        fixed = sorted(set(range(len(order))) - {place for pair in pairs for place in pair})
+        found = _improved(order, pairs, lambda tried: self._misplaced(tried, fixed))
+        return _improved(found, pairs, self._misplaced)
 
     def expected(self, order: Sequence[int], sure: Callable[[int], bool]) -> list[int]:
         """The order that the graph asks for: layers whose weights are known (`sure`, of a place)
@@ -68,9 +71,11 @@ class Places:
                 found = exchanged
         return found
 
-    def _misplaced(self, order: Sequence[int]) -> int:
-        """Pairs of layers of which one is computed from the other in one graph alone."""
-        return int((self._theirs != self._at(order)).sum())
+    def _misplaced(self, order: Sequence[int], among: Sequence[int] | None = None) -> int:
+        """Pairs of layers of which one is computed from the other in one graph alone; `among`: of
+        which one stands at these places."""
+        wrong = self._theirs != self._at(order)
+        return int(wrong.sum() if among is None else wrong[among].sum() + wrong[:, among].sum())
 
     def _reversed(self, order: Sequence[int]) -> int:
         """Pairs of layers that are computed from each other the other way round."""

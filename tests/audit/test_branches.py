@@ -71,11 +71,24 @@ def towers(layers: Any, value: Any) -> Any:
     return layers.Concatenate()(made[::-1])
 
 
+def siamese(layers: Any, value: Any) -> Any:
+    """Two towers of which the first layers are the same."""
+    shared = [conv(layers, f"shared_{number}", 3, relu=True) for number in (1, 2)]
+    value = conv(layers, "stem")(value)
+    made = []
+    for name in ("left", "right"):
+        side = layers.MaxPooling2D(2)(value) if name == "left" else value
+        side = conv(layers, name, 3, relu=True)(shared[1](shared[0](side)))
+        made.append(layers.Flatten()(side))
+    return layers.Concatenate()(made)
+
+
 GRAPHS: dict[str, Graph] = {
     "a shortcut behind the main path": shortcut_behind_the_main_path,
     "one convolution and a shortcut": one_convolution_and_a_shortcut,
     "branches of an inception": inception,
     "two towers": towers,
+    "towers that share layers": siamese,
 }
 SCHEMES = ("int8", "float16", "dynamic")
 

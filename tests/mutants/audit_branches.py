@@ -3,6 +3,7 @@
 from tests.mutants.planting import Mutant
 
 _TESTS = ("tests/audit/test_branches.py",)
+_READERS = ("tests/networks/test_lineage.py",)
 
 MUTANTS = (
     Mutant(
@@ -46,6 +47,20 @@ MUTANTS = (
         "first != second and (theirs[one], theirs[other]) == (second, first)",
         "first != second and (theirs[one], theirs[other]) != (first, second)",
         _TESTS,
+    ),
+    Mutant(
+        "places: shared layers are exchanged as they fit each other",
+        "relrob/audit/ancestry.py",
+        "found = _improved(order, pairs, lambda tried: self._misplaced(tried, fixed))",
+        "found = list(order)",
+        _TESTS,
+    ),
+    Mutant(
+        "keras: all calls read what the first one gives",
+        "relrob/networks/keras/shared.py",
+        "layer=_named(feed.layer, feed.call)",
+        "layer=_named(feed.layer, 0)",
+        _READERS,
     ),
     Mutant(
         "lineage: the output of a layer forgets what it was computed from",

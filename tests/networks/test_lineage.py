@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from relrob.networks.load import load_network
@@ -81,6 +82,29 @@ def test_an_activation_of_a_layer_stands_before_all_that_read_it(
     else:
         save(model, path)
     assert behind(read(path)) == {**SEPARABLE, SHORTCUT: ({STEM}, True)}
+
+
+@pytest.mark.parametrize("suffix", ["keras", "h5"])
+def test_a_keras_layer_that_is_called_twice_is_two_layers(tmp_path: Path, suffix: str) -> None:
+    layers = keras().layers
+    given = layers.Input(SHAPE)
+    shared, normal = layers.Conv2D(3, 1, name="shared"), layers.BatchNormalization()
+    values = [normal(shared(given)), normal(shared(layers.MaxPooling2D(2)(given)))]
+    left = layers.Conv2D(4, 1, name="left")(values[0])
+    right = layers.Conv2D(4, 1, name="right")(shared(values[1]))
+    means = [layers.GlobalAveragePooling2D()(each) for each in (left, right)]
+    model = keras().Model(given, layers.Dense(3, name="last")(layers.Add()(means)))
+    found = read(save(model, tmp_path / f"n.{suffix}"))
+    names = {layer.label.split("'")[1]: layer for layer in found}
+    calls = ["shared", "shared, call 2", "shared, call 3"]
+    numbers = {each: found.index(layer) for each, layer in names.items()}
+    assert set(names) == {*calls, "left", "right", "last"}
+    assert [names[each].folded for each in calls] == [True, True, False]
+    for name, wanted in (("left", calls[:1]), ("right", calls[1:]), (calls[2], calls[1:2])):
+        assert names[name].ancestors == {numbers[each] for each in wanted}
+    assert len(names["last"].ancestors) == 5
+    kernel = model.get_layer("shared").get_weights()[0].reshape(3, 3).T
+    np.testing.assert_array_equal(names[calls[2]].values, kernel)
 
 
 @pytest.mark.parametrize("form", branched_onnx.FORMS)

@@ -23,6 +23,7 @@ from relrob.networks.keras.config import (
 )
 from relrob.networks.keras.files import members
 from relrob.networks.keras.layers import factor_and_shift
+from relrob.networks.keras.shared import called_once
 from relrob.networks.keras.weights import Held, held_by_class, held_by_position
 from relrob.networks.lineage import Lineage
 from relrob.networks.steps import Trail, exact, normalised
@@ -79,8 +80,16 @@ def _layers(
             raise NotReadError(f"the weights of {layer} are not read")
     try:
         held = matched(file, path, model.layers, _owns)
-        walk = _Walk(model, {name: _arrays(each, path) for name, each in held.items()})
-        return walk.layers()
+        found = {
+            each.position: _arrays(held[each.name], path)
+            for each in model.layers
+            if each.name in held
+        }
+        apart = called_once(model)
+        arrays = {
+            each.name: found[each.position] for each in apart.layers if each.position in found
+        }
+        return _Walk(apart, arrays).layers()
     except (KeyError, ValueError, IndexError, TypeError) as error:
         raise NotReadError(f"its weights do not fit its layers ({error})") from error
     except NetworkError as error:
@@ -140,8 +149,6 @@ class _Walk:
     def _feeds(self, layer: LayerConfig) -> list[str]:
         """The layers that a layer reads."""
         if self._model.graph:
-            if len(layer.calls) > 1:
-                raise NotReadError(f"{layer} is called more than once")
             return [feed.layer for call in layer.calls for feed in call.feeds]
         place = layer.position - 1
         return [self._model.layers[place - 1].name] if place else []
