@@ -161,7 +161,7 @@ def _intervals(wanted: Doubles, stored: Stored, saturated: Bools) -> tuple[Doubl
     return low, high
 
 
-def _largest(stored: Stored, values: NDArray[Any]) -> Doubles:
+def largest_of(stored: Stored, values: NDArray[Any]) -> Doubles:
     """The largest size of the values (out, fan) of each group, 0 where there are none."""
     sizes, groups = np.abs(values), stored.groups
     # Where a row is of one group, as nearly always, its largest value stands for it.
@@ -175,7 +175,7 @@ def _largest(stored: Stored, values: NDArray[Any]) -> Doubles:
 def _against_rule(wanted: Doubles, stored: Stored) -> Bools:
     """The groups whose scale breaks the rule that most groups of the layer follow."""
     count = len(stored.scales)
-    largest = _largest(stored, wanted)
+    largest = largest_of(stored, wanted)
     usual = largest > largest.max() * 1e-6
     if usual.sum() < 4:
         return np.zeros(count, bool)
@@ -208,9 +208,9 @@ def unfit(reference: Weighted, quantised: Weighted, found: Rounding) -> tuple[In
     small = (summed(cut.ravel() & ~found.beyond.ravel()) > _CUT * summed(np.ones(groups.size))) & (
         along < _TURNED
     )
-    reach = _largest(stored, stored.centred)
+    reach = largest_of(stored, stored.centred)
     # Quantisers keep the scales of tiny weights above a bound of their own.
-    largest = _largest(stored, reference.values)
+    largest = largest_of(stored, reference.values)
     large = _against_rule(reference.values, stored) & (_COARSE * reach < reach.max())
     large &= largest > _TINY * np.median(largest)
     return np.flatnonzero(small), np.flatnonzero(large)
