@@ -9,6 +9,7 @@ import numpy as np
 
 from relrob.audit.diagnosis import Diagnosis
 from relrob.audit.weight_report import LEFT_OUT, USED, Activation
+from relrob.errors import how_many
 from relrob.networks.weighted import Codes, Weighted
 
 # The shares of hidden activations and of outputs that may lie beyond their codes. Calibrations on a
@@ -240,9 +241,9 @@ def _lent(lent: Sequence[Activation]) -> Diagnosis:
     least = min(lent, key=lambda each: each.filled)
     return Diagnosis(
         "calibration",
-        f"{len(lent)} activations have the range of the step behind them, as TensorFlow's "
-        f"converter calibrates them, and use a small part of it (the {least.role} of {least.layer} "
-        f"{100 * least.filled:.0f} %): their codes are coarse",
+        f"the range of {how_many(len(lent), 'activation')} is that of the step behind, as "
+        f"TensorFlow's converter calibrates, and little of it is in use (the {least.role} of "
+        f"{least.layer} {100 * least.filled:.0f} %): the codes are coarse",
         {"lent": {f"{each.layer} {each.role}": round(each.filled, 4) for each in lent}},
         "activations of 16 bits, or a model with its normalisations before the activations",
         blocking=False,

@@ -88,7 +88,7 @@ def test_a_range_of_the_step_behind_does_not_block(tmp_path: Path) -> None:
     assert report.read
     assert told(report) == [("calibration", False)]
     (found,) = report.diagnoses
-    assert "the range of the step behind them" in found.sentence
+    assert "the range of 1 activation is that of the step behind" in found.sentence
     (share,) = found.evidence["lent"].values()
     assert 0.05 < share < 0.2
     lent = [each for each in report.activations if each.borrowed]
@@ -148,8 +148,10 @@ def test_a_layer_whose_range_is_too_wide_to_give_anything_is_told(tmp_path: Path
 
     model = built(lambda k: [k.Conv2D(8, 3, activation="relu"), k.Flatten()])
     report = quantised(model, tmp_path, seen(), huge)
-    assert [each.used for each in report.activations if each.fused] == [0.0]
-    assert ("calibration", True) in told(report)
+    assert [(each.used, each.dead) for each in report.activations if each.fused] == [(0.0, False)]
+    (found,) = report.diagnoses
+    assert (found.id, found.blocking) == ("calibration", True)
+    assert found.evidence["wide"]["operator 0 CONV_2D output"] == 0.0
 
 
 def tailed() -> tuple[Floats, Floats]:

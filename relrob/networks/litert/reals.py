@@ -111,6 +111,7 @@ def _without_quantising(model: Any, graph: Any) -> None:
     """Take out the operators that only change the codes."""
     recoding = (schema.BuiltinOperator.QUANTIZE, schema.BuiltinOperator.DEQUANTIZE)
     now: dict[int, int] = {}
+    results = {int(at) for at in graph.outputs}
     kept = []
     for operator in graph.operators:
         operator.inputs = np.array([now.get(int(at), int(at)) for at in operator.inputs], np.int32)
@@ -119,6 +120,9 @@ def _without_quantising(model: Any, graph: Any) -> None:
             source, out = int(operator.inputs[0]), int(operator.outputs[0])
             if graph.tensors[source].type == graph.tensors[out].type:
                 now[out] = source
+                if out in results:
+                    # Users name outputs.
+                    graph.tensors[source].name = graph.tensors[out].name
                 continue
         kept.append(operator)
     graph.operators = kept

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
 from relrob.domain.network import Network
 from relrob.errors import NetworkError
@@ -30,6 +31,13 @@ def loaded(data: bytes, folder: Path, classes: int = 10) -> Network:
     return load_network(path, image_shape=SHAPE, classes=classes)
 
 
+def output_of(data: bytes) -> bytes:
+    """The name of the output of a file."""
+    model: Any = schema.ModelT.InitFromPackedBuf(data, 0)
+    graph = model.subgraphs[0]
+    return bytes(graph.tensors[int(graph.outputs[0])].name)
+
+
 def stack() -> Any:
     """Layers of several kinds, with zeros around some, and steps that stand between them."""
     return built(
@@ -47,6 +55,9 @@ def test_a_file_in_reals_follows_the_float_network(tmp_path: Path, scheme: str) 
     right = np.asarray(model(shown.reshape(-1, *SHAPE)))
     network = loaded(convert(model, scheme), tmp_path, 5)
     found = open_in_reals(network, 1).outputs(shown)
+    assert output_of(in_reals(Path(network.path).read_bytes())) == output_of(
+        Path(network.path).read_bytes()
+    )
     spread = right.std()
     assert np.abs(found - right).max() < (1e-5 if scheme == "float32" else 0.03) * spread
     if scheme == "int8":
