@@ -44,7 +44,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def drawn(stages: Stages) -> Any:
     """The graph of stages as one of networkx."""
-    return networkx.from_dict_of_lists(stages.graph, create_using=networkx.DiGraph)
+    return networkx.DiGraph([(one, then) for one, after in stages.graph.items() for then in after])
 
 
 ALL = ["images", "reference", "quantised", "data", "reference accuracy", "quantised accuracy"]
