@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from relrob.audit.exact import mcnemar
 from relrob.domain.arrays import Ints
+from relrob.registry import load
 
 # A permutation is found where it brings the labels to this agreement, and leaves at most this share
 # of the disagreements, and the rest is no chance.
@@ -123,7 +123,8 @@ def _assigned(table: Ints) -> tuple[int, ...]:
     """For each column the row that it stands for, such that most images agree. Columns that the
     images do not decide stay, where their row is free."""
     stay = np.eye(len(table)) / (2 * len(table))
-    rows, columns = linear_sum_assignment(table + stay, maximize=True)
+    assigned = load("scipy.optimize:linear_sum_assignment")
+    rows, columns = assigned(table + stay, maximize=True)
     return tuple(int(row) for row in rows[np.argsort(columns)])
 
 

@@ -56,10 +56,11 @@ def near_ties(outputs: Floats, scale: float = 0.0, share: float = NEAR) -> Ints:
     0, and is small at every near tie. `share`: of the largest magnitude, up to which two outputs
     are near.
     """
-    wide = outputs.astype(np.float64)
-    top = np.partition(wide, -2, axis=1)[:, -2:]
+    wide = outputs.T.astype(np.float64, order="C")
+    top, low = wide.max(axis=0), wide.min(axis=0)
+    wide[wide.argmax(axis=0), np.arange(len(outputs))] = -np.inf
     with np.errstate(invalid="ignore"):
-        sure = top[:, 1] - top[:, 0] > share * np.maximum(np.abs(wide).max(axis=1), scale)
+        sure = top - wide.max(axis=0) > share * np.maximum(np.maximum(top, -low), scale)
     return np.flatnonzero(~sure)
 
 

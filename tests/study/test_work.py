@@ -19,6 +19,7 @@ UNUSED = (
     "http.client",
     "matplotlib",
     "networkx",
+    "scipy.optimize",
     "tensorflow",
     "relrob.attacks.attack",
     "relrob.audit.gate",
