@@ -268,7 +268,12 @@ def test_parallel_layers_differ_where_each_has_the_activation_of_the_other(
     field: str, ours: tuple[int, int], theirs: tuple[int, int]
 ) -> None:
     one, other = (
-        [layer(name, **{field: bool(bent)}) for name, bent in zip(names, bends, strict=True)]
+        [
+            layer(
+                name, relu=bool(bent) and field == "relu", activated=bool(bent) and field != "relu"
+            )
+            for name, bent in zip(names, bends, strict=True)
+        ]
         for names, bends in (("ab", ours), ("ba", theirs))
     )
     swapped = ours == theirs == (1, 0)

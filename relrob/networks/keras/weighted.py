@@ -160,10 +160,10 @@ class _Walk:
                 depth += 1
                 told = replace(made, label=str(layer), depth=depth, feeder=feeder)
                 told = self._lineage.put_before(self._trail.put_before(told, source), [source])
-                bends, source = _bends(layer), layer.name
-                self._lineage.put_behind(len(self._found), told, source, activation=bends)
+                feeder, source = None, layer.name
+                self._lineage.put_behind(len(self._found), told, source, activation=False)
                 self._found.append(told)
-                feeder = None
+            self._lineage.pass_on([source], [source], activation=_bends(layer))
             self._rectified(len(self._found) - 1, layer.settings.get("activation"), layer.name)
         elif owner is not None and alone:
             self._follow(layer, owner)
