@@ -71,9 +71,10 @@ def compared(
     fault: Callable[[plant.Lite], None] | None = None,
 ) -> WeightReport:
     """The weights of a model, against those of a model that the converter quantised, with a fault
-    planted or none. `inputs`: what the reference reads."""
+    planted or none. `inputs`: what the reference reads. `quantised` may be what the converter
+    made."""
     save(reference, folder / "reference.keras")
-    data = convert(quantised, scheme)
+    data = quantised if isinstance(quantised, bytes) else convert(quantised, scheme)
     data = data if fault is None else plant.lite(data, fault)
     (folder / "quantised.tflite").write_bytes(data)
     images = np.random.default_rng(4).random((64, 108), dtype=np.float32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from relrob.networks.weighted import Weighted
 from tests import branched_onnx
 from tests import planted_pairs as plant
 from tests.audit.stacks import Graph, branched, compared, normalisations
+from tests.make_networks import convert
 
 
 def conv(layers: Any, name: str, side: int = 1, relu: bool = False) -> Any:
@@ -93,11 +95,17 @@ GRAPHS: dict[str, Graph] = {
 SCHEMES = ("int8", "float16", "dynamic")
 
 
+@cache
+def made(name: str, scheme: str) -> tuple[Any, bytes]:
+    """A model and its faithful quantisation."""
+    model = branched(GRAPHS[name])
+    return model, convert(model, scheme)
+
+
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("name", GRAPHS)
 def test_branches_in_another_order_are_no_fault(tmp_path: Path, name: str, scheme: str) -> None:
-    model = branched(GRAPHS[name])
-    report = compared(model, model, tmp_path, scheme)
+    report = compared(*made(name, scheme), tmp_path)
     assert report.read
     assert report.diagnoses == ()
     assert all(row["beyond_rounding"] == 0 for row in report.layers)
@@ -105,13 +113,13 @@ def test_branches_in_another_order_are_no_fault(tmp_path: Path, name: str, schem
 
 def swapped(name: str, layers: tuple[str, str], folder: Path, scheme: str) -> WeightReport:
     """A faithful file in which two layers change places."""
-    model = branched(GRAPHS[name])
-    rows = compared(model, model, folder, scheme).layers
+    pair = made(name, scheme)
+    rows = compared(*pair, folder).layers
     found = (
         next(place for place, row in enumerate(rows) if f"'{layer}'" in row["reference"])
         for layer in layers
     )
-    return compared(model, model, folder, scheme, fault=plant.swapped_layers(*found))
+    return compared(*pair, folder, fault=plant.swapped_layers(*found))
 
 
 SWAPS = (

@@ -67,6 +67,6 @@ MUTANTS = (
         "relrob/networks/lineage.py",
         "self._put(layer.ancestors | {number}, [out], activation)",
         "self._put(frozenset({number}), [out], activation)",
-        _TESTS,
+        _READERS,
     ),
 )

@@ -54,7 +54,7 @@ def separable(activation: str | None = None) -> Any:
     layers = keras().layers
     given = layers.Input(SHAPE)
     stem = layers.Conv2D(8, 3, padding="same", activation=activation)(given)
-    main = layers.SeparableConv2D(8, 3, padding="same")(layers.ReLU()(stem))
+    main = layers.SeparableConv2D(8, 3, padding="same", activation="relu")(layers.ReLU()(stem))
     beside = layers.Conv2D(8, 5, padding="same")(layers.Dropout(0.5)(stem))
     value = layers.Activation("relu")(layers.Add()([beside, main]))
     return keras().Model(given, layers.Dense(3)(layers.GlobalAveragePooling2D()(value)))

@@ -164,10 +164,10 @@ class _Walk:
                 depth += 1
                 told = replace(made, label=str(layer), depth=depth, feeder=feeder)
                 told = self._lineage.put_before(self._trail.put_before(told, source), [source])
-                bends, source = _bends(layer), layer.name
-                self._lineage.put_behind(len(self._found), told, source, activation=bends)
+                feeder, source = None, layer.name
+                self._lineage.put_behind(len(self._found), told, source, activation=False)
                 self._found.append(told)
-                feeder = None
+            self._lineage.pass_on([source], [source], activation=_bends(layer))
             activation = layer.settings.get("activation")
             self._rectified(len(self._found) - 1, activation, layer.name)
             if activation == _HARD:
