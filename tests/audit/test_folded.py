@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from relrob.domain.contract import input_options
 from relrob.networks.folds import forms, taken
 from relrob.networks.weighted import Affine, Weighted
-from tests.audit.stacks import SHAPE, Stack, built, compared, disable, normalisations
+from tests import planted_pairs as plant
+from tests.audit.stacks import SHAPE, Stack, built, compared, disable, normalisations, seeded
 from tests.make_networks import keras
 
 Array = NDArray[Any]
@@ -237,6 +238,43 @@ def test_branches_that_share_their_codes_have_no_wrong_zero_point(tmp_path: Path
     report = compared(model, model, tmp_path)
     assert report.read
     assert report.diagnoses == ()
+
+
+JUNCTIONS: dict[str, Callable[[Any, Any, Any], Any]] = {
+    "Maximum": lambda layers, bent, plain: layers.Maximum()([bent, plain]),
+    "Minimum": lambda layers, bent, plain: layers.Minimum()([bent, plain]),
+    "Add": lambda layers, bent, plain: layers.Add()([bent, plain]),
+    "Add, pooled": lambda layers, bent, plain: layers.Add()(
+        [layers.MaxPooling2D()(bent), layers.MaxPooling2D()(plain)]
+    ),
+    "resized": lambda layers, bent, plain: layers.Concatenate()(
+        [layers.UpSampling2D()(bent), layers.UpSampling2D()(plain)]
+    ),
+    "largest": lambda layers, bent, plain: layers.Concatenate()(
+        [layers.GlobalMaxPooling2D()(bent), layers.GlobalMaxPooling2D()(plain)]
+    ),
+    "sum, joined": lambda layers, bent, plain: layers.Concatenate()(
+        [layers.Add()([bent, plain]), plain]
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("junction", "moved"), [*((name, 0) for name in JUNCTIONS), ("Add", 12), ("Add", -12)]
+)
+def test_a_relu_has_the_range_of_what_it_is_joined_with(
+    tmp_path: Path, junction: str, moved: int
+) -> None:
+    """Where the zero point of the ReLU alone moves, that is told."""
+    layers = keras().layers
+    given = layers.Input(SHAPE)
+    bent, plain = layers.Conv2D(4, 3, activation="relu")(given), layers.Conv2D(4, 3)(given)
+    value = layers.Flatten()(JUNCTIONS[junction](layers, bent, plain))
+    model = seeded(keras().Model(given, layers.Dense(5)(value)))
+    fault = plant.zero_point(0, moved) if moved else None
+    report = compared(model, model, tmp_path, fault=fault)
+    assert report.read
+    assert [each.id for each in report.diagnoses] == (["changed-zero-point"] if moved else [])
 
 
 def test_normalisations_that_were_left_out_are_told(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ of activations."""
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Final
 
@@ -32,8 +33,10 @@ _OTHER: Final = (
 # The dimensions of the file's weights in the order (out, height, width, channels).
 _TURNS: Final = {"dense": (0, 1), "conv": (0, 1, 2, 3), "depthwise": (3, 1, 2, 0)}
 _RELU6: Final = 3
-# Operators whose output has the codes of their input.
-_SAME: Final = ("MAX_POOL_2D", "AVERAGE_POOL_2D", "RESHAPE", "PAD", "TRANSPOSE", "STRIDED_SLICE")
+# Operators whose inputs have the codes of the output.
+_JOINING: Final = ("CONCATENATION", "MAXIMUM", "MINIMUM")
+# The converter's calibrator gives the first operand the range of the sum, which is written over it.
+_SUMS: Final = ("ADD",)
 # How far float16 may have moved a number, as a share of it.
 _HALF: Final = 2.0**-11
 _RECTIFIERS: Final = ("RELU", "RELU6")
@@ -76,7 +79,8 @@ class _Walk:
         self._flat = flat
         self._depth = dict.fromkeys(flat.inputs, 0)
         self._behind: dict[int, int] = {}
-        self._joined = _joined(flat)
+        self._joined = _joined(flat, _JOINING)
+        self._summed = _joined(flat, _SUMS, self._joined)
         # The number of the layer whose plain output a tensor is, in another order or not.
         self._plain: dict[int, int] = {}
         self._trail = Trail[int]()
@@ -200,7 +204,7 @@ class _Walk:
             bias,
             steps,
             given=codes_of(given),
-            result=self._own_codes(result),
+            result=self._own_codes(result, relu=activation in (RELU, _RELU6)),
             relu=activation in (RELU, _RELU6),
             capped=activation == _RELU6,
             tied=steps is not None,
@@ -213,13 +217,14 @@ class _Walk:
             layer,
             relu=relu,
             capped=capped,
-            result=self._own_codes(self._flat.at(out)),
+            result=self._own_codes(self._flat.at(out), relu=relu),
             tensor=str(out),
         )
 
-    def _own_codes(self, tensor: Tensor) -> Codes | None:
+    def _own_codes(self, tensor: Tensor, *, relu: bool) -> Codes | None:
         """Its codes, None where values of others have a say in them."""
-        return None if tensor.number in self._joined else codes_of(tensor)
+        others = self._joined | self._summed if relu else self._joined
+        return None if tensor.number in others else codes_of(tensor)
 
     def _constant(self, place: int) -> Tensor | None:
         """The constant that an operator reads, behind a DEQUANTIZE or not."""
@@ -236,16 +241,29 @@ class _Walk:
         return _reals(held)
 
 
-def _joined(flat: Flat) -> set[int]:
-    """The tensors that a CONCATENATION reads, as they are or behind `_SAME`: all of its inputs have
-    the codes of its output."""
+def _joined(flat: Flat, kinds: tuple[str, ...], others: Collection[int] = ()) -> set[int]:
+    """The tensors that operators of these kinds make one of, and that have its codes, as they are
+    or passed on without weights; where the codes of that one have changed since, as those of the
+    tensors `others`, whatever their codes are."""
     found: set[int] = set()
     for operator in reversed(flat.operators):
-        if operator.kind == "CONCATENATION":
-            found.update(operator.inputs)
-        elif operator.kind in _SAME and operator.outputs[0] in found:
-            found.add(operator.inputs[0])
+        given = [flat.at(place) for place in operator.inputs if place >= 0]
+        values = [each for each in given if not each.constant]
+        weighted = any(each.constant and each.scales is not None for each in given)
+        ends = operator.kind in kinds and len(values) > 1
+        if ends or (operator.outputs[0] in found and not weighted):
+            out = flat.at(operator.outputs[0])
+            changed = ends and out.number in others
+            found.update(each.number for each in values if changed or _alike(each, out))
     return found
+
+
+def _alike(one: Tensor, other: Tensor) -> bool:
+    """Do two activations have the same scale and zero point?"""
+    codes, others = codes_of(one), codes_of(other)
+    if codes is None or others is None:
+        return False
+    return (codes.scale, codes.zero, codes.least) == (others.scale, others.zero, others.least)
 
 
 def _reals(held: Tensor) -> tuple[Doubles | None, Doubles | None]:
