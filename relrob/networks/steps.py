@@ -26,8 +26,8 @@ class Step(NamedTuple):
     cut: bool = False
 
 
-# Steps before activations, those of each as one, and how far rounding may have moved its numbers.
-Earlier: TypeAlias = tuple[tuple[Affine, Affine], ...]
+# The steps before each of some activations.
+Earlier: TypeAlias = tuple[tuple[Step, ...], ...]
 
 
 class Trail(Generic[Name]):
@@ -35,7 +35,7 @@ class Trail(Generic[Name]):
 
     def __init__(self) -> None:
         self._steps: dict[Name, tuple[Step, ...]] = {}
-        # Steps before each activation since the last layer or junction, as one.
+        # Steps before each activation since the last layer or junction.
         self._earlier: dict[Name, Earlier] = {}
         # Values before which a step may stand that is not read.
         self._unsure: set[Name] = set()
@@ -48,12 +48,23 @@ class Trail(Generic[Name]):
         """The steps before a value that no activation follows."""
         return self._steps.get(name, ())
 
-    def pass_on(self, source: Name, out: Name, kept: tuple[Step, ...] | None = None) -> None:
+    def earlier(self, name: Name) -> Earlier:
+        """The steps before a value that activations follow."""
+        return self._earlier.get(name, ())
+
+    def pass_on(
+        self,
+        source: Name,
+        out: Name,
+        kept: tuple[Step, ...] | None = None,
+        earlier: Earlier | None = None,
+    ) -> None:
         """A value in another shape, or as other codes; `kept`: the steps that still stand for its
-        channels, the last ones, where these are not all."""
+        channels, the last ones, where these are not all; `earlier`: those before activations, where
+        their channels stand elsewhere."""
         steps = self.at(source)
         self._steps[out] = steps if kept is None else kept
-        self._earlier[out] = self._earlier.get(source, ())
+        self._earlier[out] = self.earlier(source) if earlier is None else earlier
         self._origin[out] = self._origin.get(source, source)
         lost = kept is not None and len(kept) < len(steps)
         for names in (self._unsure, self._doubtful):
@@ -74,11 +85,11 @@ class Trail(Generic[Name]):
         origins = {self._origin.get(name, name) for name in sources}
         doubtful = any(name in self._doubtful for name in sources)
         if activation:
-            earlier: Earlier = self._earlier.get(sources[0], ())
-            self._earlier[out] = (*earlier, _as_one(before)) if before else earlier
+            earlier = self.earlier(sources[0])
+            self._earlier[out] = (*earlier, before) if before else earlier
         else:
             # Of one value alone, it may be an activation in parts.
-            doubtful = doubtful or lost or any(self._earlier.get(name) for name in sources)
+            doubtful = doubtful or lost or any(self.earlier(name) for name in sources)
             self._earlier.pop(out, None)
         if len(origins) == 1:
             self._origin[out] = origins.pop()
@@ -94,28 +105,43 @@ class Trail(Generic[Name]):
                 names.add(out)
 
     def put_before(
-        self, layer: Weighted, source: Name, told: tuple[Step, ...] | None = None
+        self,
+        layer: Weighted,
+        source: Name,
+        told: tuple[Step, ...] | None = None,
+        earlier: Earlier | None = None,
     ) -> Weighted:
         """The layer, which reads the value `source`, with the steps before it; `told`: those of
-        its channels, where these are not all."""
+        its channels, where these are not all; `earlier`: those before activations, where their
+        numbers are of its columns."""
         steps = self.at(source)
         told = steps if told is None else told
         made = layer.fed_by([step.affine for step in told])
         off = layer.fed_by([step.off for step in told]).before
         whole = len(made.before) == len(steps)
+        ended = [_as_one(each) for each in (self.earlier(source) if earlier is None else earlier)]
+        found = tuple(each for each in ended if each is not None)
         cuts = tuple(number for number, step in enumerate(told, start=1) if step.cut)
         return replace(
             made,
             before_off=off[len(off) - len(made.before) :],
             known=whole and source not in self._unsure,
             cuts=cuts if whole else (),
-            earlier=self._earlier.get(source, ()),
-            traced=source not in self._doubtful,
+            earlier=found if len(found) == len(ended) else (),
+            traced=len(found) == len(ended) and source not in self._doubtful,
         )
 
 
-def _as_one(steps: Sequence[Step]) -> tuple[Affine, Affine]:
-    return composed([step.affine for step in steps], [step.off for step in steps])
+def _as_one(steps: Sequence[Step]) -> tuple[Affine, Affine] | None:
+    """Steps as one, and how far rounding may have moved its numbers. Of channels and of values that
+    hold all channels a place, it has a number a value; None where these are other channels."""
+    count = max(numbers.size for step in steps for pair in step[:2] for numbers in pair)
+    wide = list[list[Affine]]()
+    for step in steps:
+        if any(count % numbers.size for pair in step[:2] for numbers in pair):
+            return None
+        wide.append([Affine(*(np.resize(numbers, count) for numbers in a)) for a in step[:2]])
+    return composed([affine for affine, _ in wide], [off for _, off in wide])
 
 
 def composed(steps: Sequence[Affine], off: Sequence[Affine] = ()) -> tuple[Affine, Affine]:

@@ -135,8 +135,8 @@ class Weighted:
     quantiser may have taken a ReLU away. `before_off`, `after_off`: how far rounding may have moved
     each number of `before` and `after`, () where the file holds them as floats.
     `earlier`: steps on the way from the layers before that an activation follows, for each
-    activation as one and how far rounding may have moved its numbers, in arrays of one number, or
-    of one a channel. `traced`: does `earlier` hold all of them?
+    activation as one and how far rounding may have moved its numbers, in arrays of one number, of
+    one a channel, or of one a column of `values`. `traced`: does `earlier` hold all of them?
     `feeder`: the number of the layer that alone feeds this one, through `behind` of that and
     nothing else; else None. `padded`: zeros stand around what a convolution reads, which no shift
     reaches. relrob.networks.folds says where a converter may put these steps.
@@ -188,8 +188,15 @@ class Weighted:
             stored=None if self.stored is None else self.stored.at((slice(None), columns)),
             before=_steps_at(self.before, columns),
             before_off=_steps_at(self.before_off, columns),
+            earlier=tuple(self._earlier_at(*each, columns) for each in self.earlier),
             bare=None if self.bare is None else self.bare.reordered(columns),
         )
+
+    def _earlier_at(self, step: Affine, off: Affine, columns: Ints) -> tuple[Affine, Affine]:
+        """A step before an activation, for these columns."""
+        if len(step.factor) != self.shape[1]:
+            return step, off
+        return Affine(*(each[columns] for each in step)), Affine(*(each[columns] for each in off))
 
     def fed_by(self, affines: Sequence[Affine]) -> Weighted:
         """The same layer behind these steps, the last of them nearest to it."""

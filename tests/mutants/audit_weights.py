@@ -276,6 +276,13 @@ MUTANTS = (
         ("tests/networks/test_steps.py",),
     ),
     Mutant(
+        "reader: channels that are flattened before a rectifier stand last",
+        "relrob/networks/onnx/before.py",
+        "tuple(tuple(_in_rows(step, layer) for step in each) for each in earlier)",
+        "earlier",
+        ("tests/audit/test_pre_activation.py", "tests/networks/onnx/test_before.py"),
+    ),
+    Mutant(
         "reader: groups read every other channel",
         "relrob/networks/weighted.py",
         "numbers.reshape(groups, channels)",

@@ -68,6 +68,20 @@ def test_so_does_one_whose_channels_are_lost() -> None:
     assert told(trail, "b") == (True, True, [2.0, 3.0], [])
 
 
+@pytest.mark.parametrize("count", [4, 3])
+def test_steps_of_channels_and_of_all_values_are_one_where_these_fit(count: int) -> None:
+    """Two channels stand last in each of two places; in three values they do not."""
+    trail = Trail[str]()
+    trail.add("x", "a", exact(Affine(np.array([2.0, 3.0]), np.zeros(2))))
+    trail.add("a", "b", exact(Affine(np.arange(1.0, count + 1), np.ones(count))))
+    trail.end(["b"], "c", sure=True)
+    layer = trail.put_before(LAYER, "c")
+    assert [whole.factor.tolist() for whole, _ in layer.earlier] == [[2.0, 6.0, 6.0, 12.0]][
+        : count - 3
+    ]
+    assert layer.traced == (count == 4)
+
+
 def test_only_whole_steps_tell_where_a_rectifier_may_have_been() -> None:
     trail = Trail[str]()
     trail.add("x", "a", step(2.0)._replace(cut=True))

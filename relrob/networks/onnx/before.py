@@ -12,7 +12,7 @@ import onnx
 from relrob.domain.arrays import Doubles
 from relrob.networks import steps
 from relrob.networks.onnx.constants import Constant, attributes
-from relrob.networks.steps import Step
+from relrob.networks.steps import Earlier, Step
 from relrob.networks.weighted import Affine, Weighted
 
 # Operators that make a step of their constants.
@@ -27,7 +27,8 @@ _POOLING: Final = (
     *("MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "QLinearAveragePool"),
     "QLinearGlobalAveragePool",
 )
-_TURNING: Final = ("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze")
+_FLATTENING: Final = ("Reshape", "Flatten")
+_TURNING: Final = (*_FLATTENING, "Transpose", "Squeeze", "Unsqueeze")
 # Functions behind which no step goes into the next layer, and which no optimiser moves.
 ENDING: Final = (
     *("Relu", "Clip", "LeakyRelu", "PRelu", "Elu", "Selu", "Gelu", "Sigmoid", "Tanh", "Softmax"),
@@ -58,7 +59,8 @@ class Steps:
         if kept is not None:
             cut = floor and kept and node.op_type in _CODED
             last = (kept[-1]._replace(cut=True),) if cut else kept[-1:]
-            self._trail.pass_on(source, out, (*kept[:-1], *last))
+            earlier = _turned(self._trail.earlier(source), node.op_type)
+            self._trail.pass_on(source, out, (*kept[:-1], *last), earlier)
             return
         step = step_of(node, source, constants)
         if step is not None:
@@ -77,10 +79,8 @@ class Steps:
         before = self._trail.at(source)
         if node.op_type in _NEUTRAL or _pools(node, constants):
             return before
-        if node.op_type in ("Flatten", "Reshape"):
-            before = tuple(
-                step._replace(kinds=_FLAT) if "conv" in step.kinds else step for step in before
-            )
+        if node.op_type in _FLATTENING:
+            before = tuple(map(_flattened, before))
             return _since(before, [step.kinds in ((), _FLAT) for step in before])
         if node.op_type in _TURNING:
             # Channels may stand elsewhere behind it.
@@ -91,7 +91,24 @@ class Steps:
         """The layer, which reads the value `source`, with the steps before it."""
         found = tuple(_in_rows(step, layer) for step in self._trail.at(source))
         told = _since(found, [not step.kinds or layer.kind in step.kinds for step in found])
-        return self._trail.put_before(layer, source, told)
+        earlier = self._trail.earlier(source)
+        ended = tuple(tuple(_in_rows(step, layer) for step in each) for each in earlier)
+        return self._trail.put_before(layer, source, told, ended)
+
+
+def _flattened(step: Step) -> Step:
+    """A step on an image, whose channels stand one after the other in a row of its values."""
+    return step._replace(kinds=_FLAT) if "conv" in step.kinds else step
+
+
+def _turned(earlier: Earlier, kind: str) -> Earlier:
+    """Steps before activations, behind a node of this kind, which may put channels last."""
+    if kind not in _TURNING:
+        return earlier
+    return tuple(
+        tuple(_flattened(s) if kind in _FLATTENING else s._replace(kinds=()) for s in steps)
+        for steps in earlier
+    )
 
 
 def _operands(node: onnx.NodeProto) -> list[str]:
@@ -123,7 +140,7 @@ def _in_rows(step: Step, layer: Weighted) -> Step:
     """A step on channels that were flattened, one number a column; as it is where the columns of
     the layer are not such."""
     fan = layer.shape[1]
-    if step.kinds != _FLAT or fan % step.affine.factor.size:
+    if step.kinds != _FLAT or layer.kind != "dense" or fan % step.affine.factor.size:
         return step
     affine, off = (
         Affine(*(np.repeat(each, fan // each.size) for each in pair)) for pair in step[:2]
