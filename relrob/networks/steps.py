@@ -85,7 +85,7 @@ class Trail(Generic[Name]):
         origins = {self._origin.get(name, name) for name in sources}
         doubtful = any(name in self._doubtful for name in sources)
         if activation:
-            earlier = self.earlier(sources[0])
+            earlier: Earlier = self.earlier(sources[0])
             self._earlier[out] = (*earlier, before) if before else earlier
         else:
             # Of one value alone, it may be an activation in parts.

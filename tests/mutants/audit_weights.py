@@ -280,7 +280,7 @@ MUTANTS = (
         "relrob/networks/onnx/before.py",
         "tuple(tuple(_in_rows(step, layer) for step in each) for each in earlier)",
         "earlier",
-        ("tests/audit/test_pre_activation.py", "tests/networks/onnx/test_before.py"),
+        ("tests/audit/test_pre_activation.py", "tests/networks/onnx/test_before_rectifier.py"),
     ),
     Mutant(
         "reader: groups read every other channel",
