@@ -27,7 +27,7 @@ CONTENT: Final = (
 RANGES: Final = ("calibration", "saturated-activations")
 # Effects that any of the others can have.
 EFFECTS: Final = ("constant-output", "undertrained-reference")
-# Above this agreement, noise that rounding alone makes is told and refuses nothing.
+# Above this agreement, noise that the converter's own ranges make is told and refuses nothing.
 _AGREE: Final = 0.95
 ORDER: Final = (*READING, *KINSHIP, *CONTENT, *RANGES, "wrong-runtime", *EFFECTS)
 
@@ -194,7 +194,7 @@ def _coarse(apart: str, evidence: Mapping[str, Any], weights: WeightReport) -> D
         f"too coarse for this network{also}",
         {**evidence, **{key: value for each in notes for key, value in each.evidence.items()}},
         "calibrate on images like these; where that was done, activations of 16 bits",
-        blocking=evidence.get("agreement", 0.0) < _AGREE,
+        blocking=not _lent(weights) or evidence.get("agreement", 0.0) < _AGREE,
     )
 
 

@@ -140,7 +140,8 @@ LENT = Activation(
     ("in_reals", "agreement", "lent", "rectified", "expected"),
     [
         (ALIKE, 0.8, False, (), [("calibration", True)]),
-        (ALIKE, 0.97, False, (), [("calibration", False)]),
+        (ALIKE, 0.97, False, (), [("calibration", True)]),
+        (ALIKE, 0.97, True, (), [("calibration", False)]),
         (ALIKE, 0.8, True, (), [("calibration", True)]),
         (OTHER, 0.8, False, (), [("changed-operations", True)]),
         (OTHER, 0.97, False, (), [("changed-operations", True)]),
