@@ -16,8 +16,7 @@ from scipy.stats import binomtest
 
 from relrob.domain.record import Record, Set
 from relrob.errors import StoreError
-from relrob.store import proportions, tables
-from relrob.store import run_directory as store
+from relrob.store import configuration, proportions, tables
 from relrob.store.proportions import wilson
 from relrob.store.summarise import summarise
 from tests.make_records import changed, make_header, make_record
@@ -225,7 +224,7 @@ def test_wilson_needs_a_proportion(pair: tuple[int, int]) -> None:
         wilson(*pair)
 
 
-@pytest.mark.parametrize("module", [proportions, store, tables])
+@pytest.mark.parametrize("module", [proportions, configuration, tables])
 def test_the_examples_in_docstrings_run(module: ModuleType) -> None:
     result = doctest.testmod(module)
     assert result.attempted > 0
