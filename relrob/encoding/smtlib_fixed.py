@@ -2,8 +2,10 @@
 solver for integers can run it.
 
 `x<i>`: the code of pixel i; `a<k>_<n>`, `h<k>_<n>`: accumulator and output of neuron n of layer k
-(1, 2, ...; the last layer's are the outputs). Shifts are floor divisions, as `div` by a positive
-constant is in SMT-LIB. Neurons that cannot change over the box are constants.
+(1, 2, ...; the last layer's are the outputs). A shift is a floor division: `q<k>_<n>` is the
+integer with 2^shift q <= a < 2^shift (q + 1). It is not written as `div`, because z3's tactics for
+QF_LIA were seen to call texts with `div` unsatisfiable that are not (z3 5.4.0). Neurons that cannot
+change over the box are constants.
 """
 
 from __future__ import annotations
@@ -69,14 +71,24 @@ def _neuron(
             constant += weight * value
         elif weight:
             parts.append(f"(* {_int(weight)} {term})")
-    a, h = f"a{number}_{n}", f"h{number}_{n}"
-    shifted = f"(div {a} {1 << layer.shift})" if layer.shift else a
+    a, q, h = (f"{kind}{number}_{n}" for kind in "aqh")
+    shifted, steps = (q, _floored(a, q, layer.shift)) if layer.shift else (a, [])
     return [
         f"(declare-const {a} Int)",
         f"(assert (= {a} (+ {' '.join([*parts, _int(constant)])})))",
         f"(assert (and (<= {_int(ends[0])} {a}) (<= {a} {_int(ends[1])})))",
+        *steps,
         f"(declare-const {h} Int)",
         f"(assert (= {h} {_clipped(shifted, layer, ends)}))",
+    ]
+
+
+def _floored(a: str, q: str, shift: int) -> list[str]:
+    """q = a / 2^shift, rounded down, in inequalities."""
+    times = f"(* {1 << shift} {q})"
+    return [
+        f"(declare-const {q} Int)",
+        f"(assert (and (<= {times} {a}) (<= {a} (+ {times} {(1 << shift) - 1}))))",
     ]
 
 

@@ -27,6 +27,7 @@ from relrob.networks.open import Opened, open_network
 from relrob.queries.properties import Label
 from relrob.queries.query import Budget, Query
 from relrob.regions.ball import ball_set
+from relrob.testing.fixed import tricky_network
 from tests.networks.fixed.test_network import random_network
 from tests.solvers.test_smt_ladder import cvc5_says
 
@@ -119,6 +120,45 @@ def test_ties_go_to_the_lower_class() -> None:
     network, low, high = FixedNetwork((layer,), 0, 7, 7), np.array([0]), np.array([7])
     assert cvc5_says(integer_smtlib(network, low, high, 0)) == "unsat"
     assert cvc5_says(integer_smtlib(network, low, high, 1)) == "sat"
+
+
+def test_a_text_that_can_be_met_is_not_proved_otherwise(tmp_path: Path) -> None:
+    """z3's solver for QF_LIA proved this robust where shifts were written as `div`: codes
+    (0, 1, 0, 0) and (0, 1, 0, 1) have label 0."""
+    layer = FixedLayer(
+        np.array([[0, -4, 0, -7], [-1, 1, -2, -7], [-8, -7, 6, -8], [-2, 6, -1, 6]]),
+        np.array([-3, -8, -2, -8]),
+        *(3, 5),
+        low=-8,
+        high=7,
+    )
+    network = FixedNetwork((layer,), 0, 5, 1)
+    low, high = np.array([0, 1, 0, 0]), np.array([0, 1, 1, 1])
+    assert network.evaluate(every_code(low, high)).argmax(axis=1).tolist() == [0, 0, 2, 2]
+    text = integer_smtlib(network, low, high, 2, check=False)
+    assert "div" not in text
+    z3 = Z3("QF_LIA", text)
+    assert z3.ask(60) is Said.MODEL
+    assert z3.model_holds()
+    assert z3.integers(["x2"]) == [0]
+    image = np.array([[[0.0627451], [0.80784315], [0.6117647], [0.4117647]]], np.float32)
+    ball = ball_set(Ball(Norm.LINF, Fraction(3750203, 33554432)), image.reshape(1, 4, 1))
+    found = Query(ball, Label(2), (opened(network, tmp_path / "n.npz"),), Budget(600))
+    assert decide(found, "smt").verdicts[0].status is Status.NOT_ROBUST
+
+
+@pytest.mark.parametrize("seed", [*range(40), 326, 828])
+def test_z3_proves_nothing_of_tricky_networks_that_a_code_refutes(seed: int) -> None:
+    """Of the texts with `div` of these, two were proved that are not."""
+    rng, network = np.random.default_rng(seed), tricky_network(seed)
+    centre = rng.integers(network.low, network.high + 1, network.inputs)
+    reach = int(rng.integers(1, 3))
+    low, high = np.maximum(centre - reach, network.low), np.minimum(centre + reach, network.high)
+    said = network.evaluate(every_code(low, high)).argmax(axis=1)
+    for label in range(network.classes):
+        z3 = Z3("QF_LIA", integer_smtlib(network, low, high, label, check=False))
+        expected = Said.MODEL if (said != label).any() else Said.NONE
+        assert z3.ask(60) is expected
 
 
 def test_other_regions_are_refused_in_one_line(tmp_path: Path) -> None:

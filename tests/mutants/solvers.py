@@ -62,4 +62,11 @@ MUTANTS = (
         "if True:",
         ("tests/solvers/test_witness_ball.py",),
     ),
+    Mutant(
+        "a shift of integers loses its last remainder",
+        "relrob/encoding/smtlib_fixed.py",
+        "{(1 << shift) - 1}))))",
+        "{(1 << shift) - 2}))))",
+        ("tests/encoding/test_smtlib_fixed.py",),
+    ),
 )
