@@ -32,7 +32,7 @@ def test_steps_before_a_rectifier_are_of_the_columns_of_a_dense_layer(
     layer = written(tmp_path / "n.onnx", nodes, held, False)
     assert layer.traced
     ((step, _),) = layer.earlier
-    image = floats(1, 3, 4, 4) * 3
+    image = floats(1, 3, 4, 4) * 6 - 4
     read = np.maximum(image[0].transpose(1, 2, 0).ravel() * step.factor + step.shift, 0)
     assert 0 < (read == 0).mean() < 1
     found = layer.values @ read + layer.bias
