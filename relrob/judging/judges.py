@@ -194,6 +194,8 @@ class NearestJudge:
         highest = [layer.high for layer in every[:-1]] + [
             np.maximum(np.abs(every[-1].low), np.abs(every[-1].high))
         ]
+        if not all(np.isfinite(high).all() for high in highest):
+            return None
         top = 255 if layers[0].asymmetric else 127
         order, quantiser = pixel_order(network), row_quantiser(network)
         gap = self._enclosure.gap if self._enclosure.probabilities else None

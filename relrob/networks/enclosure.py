@@ -57,8 +57,9 @@ class EnclosedLayer:
     `share`: an input h is moved by at most share * max(h) when the row is quantised at run time;
     `moved`: by at most this when it is quantised by a fixed scale (0 stays 0 in both); `input_cap`:
     inputs above it are cut to it; `rounding`: error of storing the output; `terms`: float32
-    operations on the way to an output, 0 for none (real arithmetic); `floor`, `cap`: the smallest
-    and largest output; `relu`; `slack` (n_out,): a further error of each output; `size`: |weights|.
+    operations on the way to an output, 0 for none (real arithmetic); `most`: from this input on
+    something may overflow; `floor`, `cap`: the smallest and largest output; `relu`; `slack`
+    (n_out,): a further error of each output; `size`: |weights|.
 
     `off_grid`: the levels of an input lie anywhere, by an input contract that shifts pixels. Then 0
     is moved too.
@@ -68,6 +69,7 @@ class EnclosedLayer:
     bias: Doubles
     relu: bool
     terms: int
+    most: float = inf
     share: float = 0.0
     moved: float = 0.0
     input_cap: float = inf
@@ -111,7 +113,9 @@ class EnclosedLayer:
             if len(self.weights) > WIDEST:
                 rest = np.full((*high.shape[:-1], len(self.bias)), inf)
             elif self.terms:
-                rest = float32_error(high + moved, self.size, np.abs(self.bias), self.terms)
+                given = high + moved
+                rest = float32_error(given, self.size, np.abs(self.bias), self.terms)
+                rest = np.where(given.max(axis=-1, keepdims=True) < self.most, rest, inf)
             else:
                 rest = np.zeros((*high.shape[:-1], len(self.bias)))
         return Deviation(

@@ -15,7 +15,7 @@ from flint import ctx
 from relrob.certificates.checking.deployed import LOOSE, Deployed, Facts, read_deployed
 from relrob.certificates.checking.derive import Derivation
 from relrob.certificates.checking.entries import InvalidError, nearest
-from relrob.certificates.checking.ladder import Rebuilt, subsets
+from relrob.certificates.checking.ladder import Rebuilt, Subsets
 from relrob.certificates.checking.levels import at_levels
 from relrob.domain.region import Ladder
 from relrob.networks.enclose import enclosure_of
@@ -53,7 +53,7 @@ def test_the_ladder_built_again_is_the_same() -> None:
         assert again.costs == [Fraction(cost, rungs.denominator) for cost in rungs.costs]
         listed = [
             [g in taken for g in range(rungs.features)]
-            for taken in subsets(again.costs, again.radius)
+            for taken in Subsets(again.costs, again.radius)
         ]
         assert listed == Knapsack(rungs.costs, rungs.budget).masks(0, 10**6).tolist()
 

@@ -214,7 +214,10 @@ FORGED: dict[str, tuple[Change, str]] = {
     "another arithmetic": (lambda c: c["network"].update(arithmetic="integer"), "arithmetic"),
     "another layout": (lambda c: c["network"].update(layout="chw"), "layout"),
     "no layout": (lambda c: c["network"].update(layout="x"), "layout"),
-    "another format": (lambda c: c["network"].update(format="keras"), "archive"),
+    "another format": (
+        lambda c: c["network"].update(format="keras"),
+        "a keras network in a file of the name",
+    ),
     "an unknown entry": (lambda c: c.update(more=1), "entries"),
     "a leaf removed": (lambda c: c["leaves"].pop(), "leave points out"),
     "a leaf twice": (lambda c: c["leaves"].append(c["leaves"][0]), "leave points out"),

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from relrob.certificates.checking.check import check
 from relrob.certificates.checking.entries import InvalidError, fraction, pixels
-from relrob.certificates.checking.ladder import Rebuilt, subsets
+from relrob.certificates.checking.ladder import Rebuilt, Subsets
 from relrob.certificates.checking.named import _beside
 from relrob.certificates.form import FORMAT, canonical, chain, seal
 from relrob.certificates.writing.write import certificate
@@ -373,7 +373,16 @@ def test_subsets_are_listed_in_rank_order(costs: list[int], room: int) -> None:
         for bits in every
         if sum(cost * bit for cost, bit in zip(costs, bits, strict=True)) <= room
     ]
-    assert list(subsets([Fraction(cost) for cost in costs], Fraction(room))) == fitting
+    assert list(Subsets([Fraction(cost) for cost in costs], Fraction(room))) == fitting
+
+
+def test_more_subsets_than_are_wanted_are_not_listed() -> None:
+    ones, fine = [Fraction(1)] * 40, [Fraction(1, 3**45 + g) for g in range(12)]
+    assert 1000 < Subsets(ones, Fraction(40), 1000).count < 2048
+    assert Subsets(ones, Fraction(2), 10**6).count == 1 + 40 + 780
+    # Beyond 63 bits.
+    assert Subsets(fine, sum(fine, Fraction(0))).count == 4096
+    assert Subsets(fine, sum(fine, Fraction(0)) - Fraction(1, 10**30)).count == 4095
 
 
 @given(
@@ -400,9 +409,9 @@ def test_a_part_holds_the_points_that_its_path_says(
         return
     part, free = ladder.part(path)
     mine = {
-        frozenset(free[at] + 1 for at in found) | taken for found in subsets(part.costs, part.room)
+        frozenset(free[at] + 1 for at in found) | taken for found in Subsets(part.costs, part.room)
     }
-    everything = {frozenset(at + 1 for at in found) for found in subsets(ladder.costs, whole.room)}
+    everything = {frozenset(at + 1 for at in found) for found in Subsets(ladder.costs, whole.room)}
     assert mine == {s for s in everything if taken <= s and not s & {-g for g in path if g < 0}}
     assert part.room == ladder.radius - sum(ladder.costs[g - 1] for g in taken)
     for axes, change in zip(part.axes, part.change, strict=True):

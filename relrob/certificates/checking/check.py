@@ -23,7 +23,7 @@ from relrob.certificates.checking.arb import PRECISION
 from relrob.certificates.checking.deployed import NoRulesError, read_deployed
 from relrob.certificates.checking.derive import Derivation
 from relrob.certificates.checking.entries import InvalidError, keys, number, read_slopes
-from relrob.certificates.checking.ladder import Leaf, Rebuilt, leaves_of, subsets
+from relrob.certificates.checking.ladder import Leaf, Rebuilt, Subsets, leaves_of
 from relrob.certificates.checking.named import LARGEST, Trial, network_of
 from relrob.certificates.checking.running import Runner, runner
 from relrob.certificates.form import BEFORE, FORMAT, canonical, chain, seal
@@ -110,9 +110,9 @@ def check(
                 content, *network_of(path, content, network, said, first), said
             )
             return Report(str(path), "valid", tuple(said), parts=counts.parts)
+        opened, held = network_of(path, content, network, said, first)
         ladder = Rebuilt(content)
         said.append(ladder.words)
-        opened, held = network_of(path, content, network, said, first)
         leaves = leaves_of(content["leaves"], ladder)
         counts.parts = len(leaves)
         said.append(
@@ -250,19 +250,17 @@ def _run(leaf: Leaf, asked: _Asked, opened: Runner, every: bool) -> int:
     entry, label = leaf.entry, asked.content["label"]
     claimed = float(entry["margin"])
     region, _ = asked.ladder.part(leaf.path)
-    masks = []
-    for mask in subsets(region.costs, region.room):
-        masks.append(mask)
-        if len(masks) > entry["points"]:
-            break
-    if len(masks) != entry["points"]:
+    listed = Subsets(region.costs, region.room, entry["points"])
+    if listed.count != entry["points"]:
         raise InvalidError(f"the leaf {leaf.path} does not have {entry['points']} points")
-    if not every:
+    if every:
+        masks = list(listed)
+    else:
         seed = int.from_bytes(
             hashlib.sha256(json.dumps([asked.content["seal"], leaf.path]).encode()).digest()
         )
-        chosen = np.random.default_rng(seed).choice(len(masks), SAMPLE, replace=False)
-        masks = [masks[at] for at in sorted(chosen.tolist())]
+        chosen = np.random.default_rng(seed).choice(listed.count, SAMPLE, replace=False)
+        masks = [listed.of_rank(rank) for rank in sorted(chosen.tolist())]
     seen = opened.outputs(masks, region, label)
     runtime = asked.network.runtime
     if any(said != label for said, _ in seen) or min(margin for _, margin in seen) < claimed:

@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from math import floor, lcm
 from typing import Any
+
+import numpy as np
 
 from relrob.certificates.checking.entries import InvalidError, fraction, keys, nearest, pixels
 from relrob.certificates.checking.levels import Region
@@ -123,14 +126,41 @@ def leaves_of(given: Any, ladder: Rebuilt) -> list[Leaf]:
     return leaves
 
 
-def subsets(costs: list[Fraction], room: Fraction) -> Iterator[tuple[int, ...]]:
-    """Subsets within the room in rank order: as binary numbers, the first free feature the leading
-    bit."""
-    stack: list[tuple[int, tuple[int, ...], Fraction]] = [(0, (), room)]
-    while stack:
-        at, taken, left = stack.pop()
-        while at < len(costs):
-            if costs[at] <= left:
-                stack.append((at + 1, (*taken, at), left - costs[at]))
-            at += 1
-        yield taken
+class Subsets:
+    """The subsets of features within the room, in rank order: as binary numbers, the first feature
+    the leading bit.
+
+    `most`: where there are more, the list is not complete; `count` is above it then.
+    """
+
+    def __init__(self, costs: list[Fraction], room: Fraction, most: int = 1 << 20) -> None:
+        unit = lcm(*(cost.denominator for cost in costs), 1)
+        whole = [int(cost * unit) for cost in costs]
+        left = floor(room * unit)
+        kind: Any = np.int64 if max(sum(whole), left) < 2**62 else object
+        # Of each subset: its sum, the feature that was added last, and the rank of what it was
+        # added to.
+        sums = np.zeros(1, kind)
+        added, origins = [np.array([-1])], [np.array([-1])]
+        for g in reversed(range(len(whole))):
+            onto = np.flatnonzero(sums <= left - whole[g])
+            if onto.size:
+                sums = np.concatenate([sums, sums[onto] + whole[g]])
+                added.append(np.full(onto.size, g))
+                origins.append(onto)
+            if len(sums) > most:
+                break
+        self.count = len(sums)
+        self._at = np.concatenate(added), np.concatenate(origins)
+
+    def __iter__(self) -> Iterator[tuple[int, ...]]:
+        return map(self.of_rank, range(self.count))
+
+    def of_rank(self, rank: int) -> tuple[int, ...]:
+        """The features of a subset, ascending."""
+        added, onto = self._at
+        taken = list[int]()
+        while rank > 0:
+            taken.append(int(added[rank]))
+            rank = int(onto[rank])
+        return tuple(taken)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from relrob.certificates.checking.entries import InvalidError, keys, pixels
+from relrob.certificates.checking.reading.container import check_container
 from relrob.certificates.checking.reading.facts import NoRulesError
 from relrob.certificates.form import FORMAT
 from relrob.domain.network import Arithmetic, Layout, Network
@@ -100,6 +101,7 @@ def network_of(
         layout=Layout(facts["layout"]),
         arithmetic=Arithmetic(facts["arithmetic"]),
     )
+    check_container(str(file), data, described.format)
     said.append(
         f"the network: {file} has SHA-256 {digest[:16]}..., the one that the certificate names"
     )

@@ -33,7 +33,7 @@ from relrob.networks.litert.layers import (
     Softmax,
     with_zero_point,
 )
-from relrob.networks.litert.limits import check_limits
+from relrob.networks.litert.limits import MOST_DYNAMIC, check_limits
 from relrob.networks.litert.pixels import of_pixels
 
 log = logging.getLogger(__name__)
@@ -45,6 +45,9 @@ _LOGITS: Final = (
 )
 # Float32 operations of a float kernel besides its products.
 _EXTRA: Final = 6
+# Times the sizes of weights and their integers, more than what a row loses whose scale, or whose
+# product with a weight's scale, counts as 0 or has no inverse.
+_TINY: Final = 2.0**-116
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,9 +147,15 @@ def _layer(layer: Int8Full | DynamicFull | FloatFull, kernel: str) -> EnclosedLa
     scales = layer.scales.astype(np.float64)
     if isinstance(layer, DynamicFull):
         share = 0.5 / 255 if with_zero_point(layer, kernel) else 0.5 / 127
-        bias = layer.bias.astype(np.float64)
+        size = np.abs(weights)
         return EnclosedLayer(
-            weights * scales, bias, layer.relu, len(weights) + _EXTRA, share=share * LOOSE
+            weights * scales,
+            layer.bias.astype(np.float64),
+            layer.relu,
+            len(weights) + _EXTRA,
+            MOST_DYNAMIC,
+            share=share * LOOSE,
+            slack=_TINY * ((size * scales).sum(axis=0) + size.sum(axis=0)),
         )
     ratio = float(np.max(scales)) * layer.given.scale / layer.out.scale
     return EnclosedLayer(

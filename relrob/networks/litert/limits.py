@@ -11,6 +11,11 @@ from relrob.networks.litert.layers import DynamicFull, Int8Full, Layer
 from relrob.networks.litert.requantise import multipliers, output_scales
 
 _INT32: Final = 2**31
+# Inputs of a dynamic-range layer below it leave every product of it within float32, where weights
+# have scales up to `_LARGEST_SCALE`: the products of sums (below 2^31) and row scales, and of both
+# scales.
+MOST_DYNAMIC: Final = 2.0**92
+_LARGEST_SCALE: Final = 2.0**20
 
 
 def check_limits(layer: Layer, kernel: str) -> None:
@@ -20,10 +25,18 @@ def check_limits(layer: Layer, kernel: str) -> None:
         _requantised(layer, kernel, _largest(layer))
     if isinstance(layer, DynamicFull) and layer.turned and kernel == "xnnpack":
         raise NotModelledError("a dense layer of scales along dimension 1 that XNNPACK takes")
-    if (
-        isinstance(layer, DynamicFull)
-        and 255 * int(np.abs(layer.weights.astype(np.int64)).sum(axis=0).max()) >= _INT32
-    ):
+    if isinstance(layer, DynamicFull):
+        _dynamic(layer, kernel)
+
+
+def _dynamic(layer: DynamicFull, kernel: str) -> None:
+    # On x86 the built-in kernel negates the weight where an input's code is below 0, and -(-128)
+    # is -128 in int8.
+    if kernel != "xnnpack" and (layer.weights == -128).any():
+        raise NotModelledError(f"a dynamic-range layer with a weight of -128 on {kernel}")
+    if layer.scales.max(initial=0.0) > _LARGEST_SCALE:
+        raise NotModelledError("a dynamic-range layer with a weight scale above 2^20")
+    if 255 * int(np.abs(layer.weights.astype(np.int64)).sum(axis=0).max()) >= _INT32:
         raise NotModelledError("a layer whose sums can leave 32 bits")
 
 

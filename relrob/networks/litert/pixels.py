@@ -26,6 +26,7 @@ from relrob.networks.enclosure import LOOSE, EnclosedLayer
 from relrob.networks.feed import entry, reversed_channels
 from relrob.networks.litert.flat import NotModelledError
 from relrob.networks.litert.layers import DynamicFull, FloatFull, Int8Full, with_zero_point
+from relrob.networks.litert.limits import MOST_DYNAMIC
 from relrob.networks.operators import NotDenseError, OperatorChain
 
 
@@ -50,6 +51,8 @@ def of_pixels(
             input_cap=max(cap, 0.0),
             off_grid=not even,
         )
+    if isinstance(first, DynamicFull) and not (factor + np.abs(offset)).max() < MOST_DYNAMIC:
+        raise NotModelledError("pixels that become values beyond 2^92")
     if isinstance(first, DynamicFull) and not even:
         step = _step(factor, offset, with_zero_point(first, kernel))
         found = replace(found, share=0.0, moved=float((step / factor).max()), off_grid=True)
@@ -72,8 +75,12 @@ def _behind(network: Network, layer: EnclosedLayer) -> EnclosedLayer:
         weights=made.weights.astype(np.float64),
         bias=made.bias.astype(np.float64),
         terms=layer.terms + made.extra,
-        slack=made.slack,
+        slack=_both(layer.slack, made.slack),
     )
+
+
+def _both(one: Doubles | None, other: Doubles | None) -> Doubles | None:
+    return other if one is None else one if other is None else one + other
 
 
 def _step(factor: Doubles, offset: Doubles, zero_point: bool) -> float:

@@ -12,7 +12,7 @@ Numerical Algorithms, Sec. 3.1.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Final
 
@@ -28,6 +28,12 @@ _OFFSET: Final = 2.0**60
 # No value on the way gets beyond it: `most_in` and `most_out` see to that.
 _LARGE: Final = 2.0**120
 _FLUSH: Final = 2.0**-125
+# Of a layer whose rows are quantised. A row's scale, or its product with a weight's scale, may
+# count as 0 or have no inverse, beside sums of 31 bits: the loss is below 2^-116 times the sizes of
+# the weights and their integers, of which there are at most 128 n. Inputs below `_MOST_ROW` leave
+# products of such sums and scales within float32.
+_ROWS: Final = 2**16
+_MOST_ROW: Final = Fraction(2**92)
 # A factor for more than float64 loses.
 _LOOSE: Final = 1 + 2.0**-20
 
@@ -176,6 +182,13 @@ def _lifted(before: Linear, size: Reals) -> float:
 
 def facts_of(made: Open, relu: bool) -> Facts:
     """One layer."""
+    found = _facts(made, relu)
+    if not made.share:
+        return found
+    return replace(found, lift=found.lift * _ROWS, most_in=min(found.most_in, _MOST_ROW))
+
+
+def _facts(made: Open, relu: bool) -> Facts:
     if isinstance(made.source, Map) and made.source.plain() and made.after.plain():
         own = np.zeros(made.weights.shape[1]) if made.bias is None else made.bias
         bias = [Fraction(float(value)) for value in own]

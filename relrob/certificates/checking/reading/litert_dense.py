@@ -15,6 +15,8 @@ from relrob.certificates.checking.reading import tflite as lite
 from relrob.certificates.checking.reading.facts import LOOSE, Facts, NoRulesError
 
 _MOST_INPUTS: Final = 1 << 16
+# With a larger scale of weights the products of scales could overflow (`steps.Steps.dense`).
+_LARGEST_SCALE: Final = 2.0**20
 # Below 2^-32 a sum of 31 bits is less than half a step: 0 in every kernel. Far below, float32
 # products would be subnormal.
 _LEAST_RATIO: Final = 2.0**-100
@@ -39,11 +41,14 @@ def dynamic_range(
     stored = graph.constant(operator.inputs[1], lite.INT8)
     scales, plain = _scales(graph, operator.inputs[1], stored, either=True)
     asymmetric = operator.given.whole(3, "?") == 1
-    sure = (
-        not delegate
-        or asymmetric
-        or (plain and operator.version in _DELEGATED and (bias is None or bias.ndim == 1))
+    taken = (
+        delegate and plain and operator.version in _DELEGATED and (bias is None or bias.ndim == 1)
     )
+    sure = not delegate or asymmetric or taken
+    if (stored == -128).any() and not taken:
+        raise NoRulesError("a weight of -128 in LiteRT's own dynamic-range kernel")
+    if scales.max(initial=0.0) > _LARGEST_SCALE:
+        raise NoRulesError("a dynamic-range layer with a weight scale above 2^20")
     share = Fraction(1, 510 if asymmetric or (delegate and sure) else 254) * LOOSE
     weights = _exact(stored, scales)
     if len(weights) >= _MOST_INPUTS:
