@@ -143,4 +143,25 @@ MUTANTS = (
         "        frozenset[int]()",
         ("tests/networks/litert/test_kernels.py",),
     ),
+    Mutant(
+        "rows: any weight on the built-in kernel",
+        "relrob/networks/litert/limits.py",
+        'if kernel != "xnnpack" and (layer.weights == -128)',
+        'if kernel == "none" and (layer.weights == -128)',
+        ("tests/networks/litert/test_far_rows.py",),
+    ),
+    Mutant(
+        "rows: a sum times a row's scale is always finite",
+        "relrob/networks/litert/limits.py",
+        "MOST_DYNAMIC: Final = 2.0**92",
+        "MOST_DYNAMIC: Final = 2.0**127",
+        ("tests/networks/litert/test_far_rows.py",),
+    ),
+    Mutant(
+        "rows: a row without an inverse loses nothing",
+        "relrob/networks/litert/enclosure.py",
+        "_TINY: Final = 2.0**-116",
+        "_TINY: Final = 0.0",
+        ("tests/networks/litert/test_far_rows.py",),
+    ),
 )

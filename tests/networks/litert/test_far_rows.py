@@ -145,3 +145,29 @@ def test_far_rows_stay_within_the_enclosure_or_have_none(
             low, high = ranges(found, images)
             assert (low <= outputs).all()
             assert (outputs <= high).all()
+
+
+@pytest.mark.parametrize("power", [-140, -127, -124, -122, -121, -120, -119, -117, -110])
+@pytest.mark.parametrize("asymmetric", [False, True])
+def test_rows_without_an_inverse_stay_within_the_enclosure(
+    tmp_path: Path, power: int, asymmetric: bool
+) -> None:
+    """A kernel may take such a row for 0, or for its opposite."""
+    rng = np.random.default_rng(-power)
+    weights = rng.integers(60, 128, (SIZE, CLASSES)).astype(np.int8)
+    data = one_layer_file(weights, asymmetric)
+    path = tmp_path / "n.tflite"
+    path.write_bytes(data)
+    images = np.ldexp(rng.uniform(0.5, 1, (20, SIZE)), power).astype(np.float32)
+    pixels = images.astype(np.float64)
+    for runtime in RUNTIMES:
+        network = load_network(path, image_shape=(4, 4, 1), classes=CLASSES, runtime=runtime)
+        enclosure = enclosure_of(network)
+        assert enclosure is not None
+        (layer,) = enclosure.layers
+        outputs = run(data, runtime, images).astype(np.float64)
+        off = np.abs(outputs - pixels @ weights)
+        assert (off <= layer.deviation(pixels).total(layer.size)).all(), runtime
+        low, high = ranges(read(data, tmp_path, **described(runtime)), images)
+        assert (low <= outputs).all()
+        assert (outputs <= high).all()
