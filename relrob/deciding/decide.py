@@ -15,6 +15,7 @@ from relrob.deciding.guard import guarded
 from relrob.deciding.replay import pronounced
 from relrob.domain.arrays import Doubles
 from relrob.domain.verdict import Status, Verdict
+from relrob.errors import AlarmError
 from relrob.judging.tally import BOUNDS
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.open import Opened
@@ -43,7 +44,7 @@ def decide(query: Query[Points], asked: str | Solver[Any] = "auto") -> Decision:
     own. A solver that crashes yields UNKNOWN with its reason, never a wrong verdict.
 
     Raises UsageError when the solver does not take such a query, AlarmError when a spot check
-    speaks against a proof.
+    speaks against a proof, or a witness against a count of none.
     """
     if query.points.joint:
         return _decided(query, asked)
@@ -71,6 +72,11 @@ def _decided(query: Query[Points], asked: str | Solver[Any]) -> Decision:
         # unless that was the chain.
         stepwise = solver.name == "auto" or not query.points.joint
         verdict = pronounced(query, opened, finding, (stepwise and finding.step) or solver.name)
+        if verdict.status is Status.NOT_ROBUST and finding.effective == 0 and not finding.proved:
+            raise AlarmError(
+                f"{opened.network.path} has a misclassified point of a region in which {solver.name}"
+                " counted none; nothing is pronounced; please report this with the two files"
+            )
         verdicts.append(verdict)
         each.append(_counted(query.points, finding, verdict))
     return Decision(tuple(verdicts), tuple(each), findings.transfer, findings.evaluated)

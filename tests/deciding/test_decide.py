@@ -16,7 +16,7 @@ from relrob.domain.network import Network
 from relrob.domain.record import Set
 from relrob.domain.region import Ladder, Region
 from relrob.domain.verdict import Reason, Status, Verdict
-from relrob.errors import RelrobError, UsageError
+from relrob.errors import AlarmError, RelrobError, UsageError
 from relrob.networks.open import Opened
 from relrob.queries.findings import Finding, Findings
 from relrob.queries.properties import Label
@@ -96,6 +96,14 @@ def test_a_claimed_proof_that_its_own_thinnest_point_refutes_is_not_robust() -> 
     opened, rungs, label, masks, effective = setup()
     verdict = ask(Finding(True, (masks[effective][0],), 0.1, 1, effective=0), opened, rungs, label)
     assert (verdict.status, verdict.disagreements) == (Status.NOT_ROBUST, 1)
+
+
+def test_a_witness_beside_a_count_of_none_is_an_alarm() -> None:
+    opened, rungs, label, masks, effective = setup()
+    with pytest.raises(AlarmError, match="in which scripted counted none; nothing is pronounced"):
+        ask(Finding(False, (masks[effective][0],), -1.0, 1, effective=0), opened, rungs, label)
+    verdict = ask(Finding(False, (masks[effective][0],), -1, 1, effective=1), opened, rungs, label)
+    assert verdict.status is Status.NOT_ROBUST
 
 
 def test_a_witness_outside_the_region_is_a_bug_not_a_verdict() -> None:
