@@ -17,8 +17,9 @@ class Entry:
 
     - Solvers: `method` is the word that users type and records keep; several solvers share one,
       each for its `regions`. `arithmetic`: those that their proofs can be about; none, and they
-      prove nothing. `complete`:
-      UNKNOWN comes only from the budget.
+      prove nothing. `complete`: UNKNOWN comes only from the budget. `counts`: they count the points
+      of a finite region where they decide it, beside the verdict. `certified`: their proofs have
+      certificates.
     - Schemes: `suffix` of the files that they write; `runtime` that executes these unless the user
       names another; `calibrated`: they learn the ranges of activations from images.
       `example`: of a scheme with parameters. `of_mlps`: the scheme that stands in for it where the
@@ -34,6 +35,8 @@ class Entry:
     target: str
     summary: str
     complete: bool = False
+    counts: bool = False
+    certified: bool = False
     method: str = ""
     regions: tuple[str, ...] = ()
     arithmetic: tuple[str, ...] = ()
@@ -67,6 +70,8 @@ SOLVERS: tuple[Entry, ...] = (
         method="branch",
         regions=_LADDER,
         arithmetic=_BOUNDED,
+        counts=True,
+        certified=True,
     ),
     Entry(
         "bounds_ladder",
@@ -75,6 +80,8 @@ SOLVERS: tuple[Entry, ...] = (
         method="bounds",
         regions=_LADDER,
         arithmetic=_BOUNDED,
+        counts=True,
+        certified=True,
     ),
     Entry(
         "enumerate_ladder",
@@ -84,6 +91,7 @@ SOLVERS: tuple[Entry, ...] = (
         method="enumerate",
         regions=_LADDER,
         arithmetic=_BOUNDED,
+        counts=True,
     ),
     Entry(
         "smt_ladder",
@@ -113,6 +121,7 @@ SOLVERS: tuple[Entry, ...] = (
         method="branch",
         regions=("linf",),
         arithmetic=("integer",),
+        certified=True,
     ),
     Entry(
         "bounds_ball",
@@ -122,6 +131,7 @@ SOLVERS: tuple[Entry, ...] = (
         method="bounds",
         regions=_BALLS,
         arithmetic=_BOUNDED,
+        certified=True,
     ),
     Entry(
         "branch_ball",
@@ -131,6 +141,7 @@ SOLVERS: tuple[Entry, ...] = (
         method="branch",
         regions=_BALLS,
         arithmetic=_BOUNDED,
+        certified=True,
     ),
     Entry(
         "smt_fixed",

@@ -7,6 +7,7 @@ Everything is read from the source text; nothing is imported.
 from __future__ import annotations
 
 import ast
+import re
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -24,6 +25,10 @@ SHARED: Final = 10
 KINDS: Final = {"Ladder", "Search", "Ball", "Lattice", "RungSet", "BallSet"}
 # Where it may be asked which kind of region something is.
 ASKED_IN: Final = ("relrob/regions/", "relrob/bounding/", "relrob/certificates/", "solvers/")
+# A name that is loaded later: "relrob.study.run:run".
+TARGET: Final = re.compile(r"relrob[\w.]*:\w*")
+# The function that a package lends under its own name stands in `api`, above it.
+DOORS: Final = tuple(f"relrob/{name}/__init__.py" for name in ("attacks", "audit", "study"))
 
 
 @dataclass(frozen=True)
@@ -121,6 +126,33 @@ def _functions(source: Source) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDe
             waiting += ast.iter_child_nodes(node)
 
 
+def upward(library: list[Source]) -> list[str]:
+    """Places of strings "module:name" that name a module of a higher floor than their own, which
+    no import shows. Outside stand the tables of the registry, the doors, and the files of the root
+    that are on no floor."""
+    floors = {
+        part: number
+        for number, layer in enumerate(reversed(layers()), 1)
+        for part in layer.split(" | ")
+    }
+    return [
+        f"{source.path}:{node.lineno} {node.value}"
+        for source in library
+        if source.path != "relrob/registry.py"
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if TARGET.fullmatch(node.value)
+        if 0 < _floor(source.module, floors) < _floor(node.value.partition(":")[0], floors)
+        if not (source.path in DOORS and node.value.startswith("relrob.api."))
+    ]
+
+
+def _floor(module: str, floors: dict[str, int]) -> int:
+    """The floor of a module, 1 for the lowest; 0 where it is on none."""
+    found = [floors[part] for part in floors if f"{module}.".startswith(f"{part}.")]
+    return found[0] if found else 0
+
+
 def too_wide(everything: list[Source]) -> list[str]:
     """Places of lines of more than `COLUMNS` columns."""
     return [
@@ -200,6 +232,7 @@ def main() -> int:
         "packages": packages(),
         "import layers": layers(),
         "modules in a cycle": cycle(library),
+        "strings that name a higher floor": upward(library),
         "imports inside functions": inner_imports(library),
         "files of more than 400 lines": long,
         f"lines of more than {COLUMNS} columns": too_wide(everything),

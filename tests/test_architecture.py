@@ -30,6 +30,10 @@ def test_no_cycle_and_no_import_inside_a_function() -> None:
     assert house.inner_imports(LIBRARY) == []
 
 
+def test_no_string_names_a_higher_floor() -> None:
+    assert house.upward(LIBRARY) == []
+
+
 def test_files_are_short_and_lines_are_narrow() -> None:
     assert [each.path for each in EVERYTHING if len(each.lines) > 400] == []
     assert house.too_wide(EVERYTHING) == []
@@ -71,6 +75,28 @@ def test_questions_for_kinds_are_counted(asks: str, counted: bool) -> None:
     text = f"def f(r):\n    return {asks}\n"
     assert house.asks_kinds([made("relrob/c.py", text)]) == (["relrob/c.py"] if counted else [])
     assert house.asks_kinds([made("relrob/regions/c.py", text)]) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "target", "counted"),
+    [
+        ("relrob/training/a.py", "relrob.compress.in_training.named:named", True),
+        ("relrob/networks/a.py", "relrob_solvers.smt_ladder:", True),
+        ("datasets/relrob_datasets/a.py", "relrob.api.train:train", True),
+        ("relrob/attacks/__init__.py", "relrob.study.run:run", True),
+        ("relrob/audit/__init__.py", "relrob.api.audit:audit", False),
+        ("relrob/compress/a.py", "relrob.training.train:train", False),
+        ("relrob/compress/a.py", "relrob.compress.graph:Graph", False),
+        ("relrob/compress/a.py", "relrob.api.train", False),
+        ("relrob/registry.py", "relrob_solvers.smt_ladder:Smt", False),
+        ("relrob/__main__.py", "relrob.cli.main:main", False),
+    ],
+)
+def test_strings_that_name_a_higher_floor_are_counted(
+    path: str, target: str, counted: bool
+) -> None:
+    text = f'"""A file."""\n\nFOUND = load("{target}")\n'
+    assert house.upward([made(path, text)]) == ([f"{path}:3 {target}"] if counted else [])
 
 
 def test_patterns_for_kinds_are_counted() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from relrob.api.compressing import shown_accuracy
+from relrob.compress.in_training.asked import asked_method
 from relrob.domain.events import Event, Listener, silent
 from relrob.networks.load import load_network
 from relrob.study.pool import leave_unguarded
@@ -54,7 +55,7 @@ def train(
         patience,
         tuple(augment),
         None if start is None else Path(start),
-        compress,
+        asked_method(compress),
     )
     asked.check_output(path)
     test = load_guarded(dataset, "test")
@@ -76,7 +77,7 @@ def train(
         "dataset": dataset,
         "seed": seed,
         "profile": profile,
-        "compress": asked.compress,
+        "compress": asked.method,
         "epochs": asked.recipe.epochs,
         "accuracy": shown_accuracy(network, test),
         "images": len(test),

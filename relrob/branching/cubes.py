@@ -3,7 +3,6 @@ asked, the others are split."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -13,7 +12,6 @@ from relrob.attacks.greedy import greedy
 from relrob.bounding.ladder import LadderBounds
 from relrob.bounding.survey import survey
 from relrob.domain.arrays import Bools, Doubles
-from relrob.domain.network import Network
 from relrob.encoding.encode import Encoding, encode
 from relrob.judging.judges import judge_of
 from relrob.judging.tally import BOUNDS, Tally
@@ -31,15 +29,6 @@ class Ask(Protocol):
     def __call__(self, tally: Tally, encoding: Encoding) -> bool:
         """True when the part is done: proved, or `tally.hint` is a witness. False: split it."""
         ...
-
-
-def refusal(networks: Sequence[Network]) -> str | None:
-    """None when every network has bounds, else the sentence that says why not."""
-    if all(enclosure_of(network) is not None for network in networks):
-        return None
-    boxes = [network for network in networks if network.black_box]
-    why = "".join(f" ({each.path} is run as a black box: {each.black_box})" for each in boxes[:1])
-    return f"no bounds for one of these networks{why}; float MLPs and dense .tflite files have them"
 
 
 def solve(query: Query[RungSet], ask: Ask, most: int) -> Findings:

@@ -18,7 +18,7 @@ from relrob.domain.network import Network
 from relrob.domain.region import Norm, Region
 from relrob.domain.verdict import Reason
 from relrob.encoding.encode import Encoding, Refutation, encode
-from relrob.networks.enclose import enclosure_of
+from relrob.networks.enclose import refusal
 from relrob.networks.evaluator import labels
 from relrob.networks.open import Opened
 from relrob.queries.clock import Deadline
@@ -58,14 +58,13 @@ class Answer:
     reason: Reason | None = None
 
 
-def refusal(region: Region, networks: Sequence[Network]) -> str | None:
+def ball_refusal(region: Region, networks: Sequence[Network]) -> str | None:
     """None for a network that has an enclosure, in an L1 or L-infinity ball, else the sentence that
     says why not."""
-    if any(enclosure_of(network) is None for network in networks):
-        return "no bounds for this network"
-    if region.kind not in (Norm.L1, Norm.LINF):
+    without = refusal(networks)
+    if without is None and region.kind not in (Norm.L1, Norm.LINF):
         return "it takes L1 and L-infinity balls only"
-    return None
+    return without
 
 
 def solve(
@@ -84,7 +83,7 @@ def _find(
 ) -> Finding:
     """One network."""
     part, deadline = moves_of(query.points), Deadline(query.budget.seconds)
-    assert part is not None  # noqa: S101 - refusal() saw to it
+    assert part is not None  # noqa: S101 - ball_refusal() saw to it
     whole, witness, least, tried = sought(query, opened, deadline)
     if witness is not None:
         return witness

@@ -23,6 +23,8 @@ class Set(StrEnum):
     L_IC = "L_ic"
 
 
+# The two networks of a pair, in the order in which verdicts, witnesses and counts name them.
+NETWORKS: Final = ("reference", "quantised")
 # Of a network, by its name: it is fooled by ties alone; it has a tie on the clean image.
 TIES: tuple[str, ...] = ("reference", "quantised", "clean reference", "clean quantised")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -41,6 +41,26 @@ def enclosure_of(network: Network) -> Enclosure | None:
         return found
     fixed = fixed_of(network)
     return None if fixed is None else fixed_enclosure(fixed)
+
+
+def refusal(networks: Sequence[Network]) -> str | None:
+    """None when every network has an enclosure, else the sentence that names those that have none.
+
+    Raises NetworkError as `enclosure_of` does.
+    """
+    without = dict.fromkeys(unbounded(each) for each in networks if enclosure_of(each) is None)
+    if not without:
+        return None
+    return (
+        f"no bounds for {' and '.join(without)};"
+        " float MLPs, dense .tflite files and fixed-point networks have them"
+    )
+
+
+def unbounded(network: Network) -> str:
+    """The network by its file, with what of it has no bounds where that is known."""
+    why = network.black_box
+    return f"{network.path}{f' ({why})' if why else ''}"
 
 
 @Unharmed

@@ -12,7 +12,7 @@ from typing import Any, Final
 from relrob.domain.contract import InputContract, InputOptions
 from relrob.domain.network import Layout
 from relrob.errors import NetworkError
-from relrob.networks.load import READERS, load_network
+from relrob.networks.load import ALL_READERS, READERS, load_network
 from relrob.networks.open import opener_of
 from relrob.networks.probes import probed
 from relrob.networks.shapes import Shape
@@ -30,7 +30,6 @@ READY: Final = (
         for target in (*READERS.values(), find(EVALUATORS, "xnnpack", "runtime").target)
     ),
 )
-_READERS: Final = {**READERS, "savedmodel": "relrob.networks.keras.savedmodel:read_savedmodel"}
 
 
 def try_network(
@@ -79,7 +78,7 @@ def first_reading(path: str, **options: Any) -> str:
     """Read the file in the child, open it on its runtime and probe it there, in batches and alone.
     Gives its digest."""
     with importing(), quiet_native():
-        load(_READERS[sniff(Path(path))])
+        load(ALL_READERS[sniff(Path(path))])
     network = load_network(path, **options)
     with importing():
         opener_of(network.runtime)

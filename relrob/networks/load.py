@@ -34,6 +34,7 @@ MODELLED: Final = (
 # The runtime of the weights as a function over the reals, which no program executes.
 REAL: Final = "real"
 
+# The readers of files, none of which imports TensorFlow.
 READERS: dict[str, str] = {
     "keras": "relrob.networks.keras.files:read_keras",
     "hdf5": "relrob.networks.keras.files:read_hdf5",
@@ -41,6 +42,8 @@ READERS: dict[str, str] = {
     "tflite": "relrob.networks.litert.info:read_tflite",
     "fixed": "relrob.networks.fixed.file:read_fixed",
 }
+# Those, and the reader of SavedModel directories.
+ALL_READERS: Final = {**READERS, "savedmodel": "relrob.networks.keras.savedmodel:read_savedmodel"}
 
 _KERAS: Final = ("keras",)
 # The programs that run the files of a format, as `Source.format` has it; the default first.
@@ -137,7 +140,7 @@ def read_source(file: Path, name: str, output: str = "") -> Source:
     if kind == "savedmodel":
         # TensorFlow prints messages from its import on.
         with quiet_native():
-            reader = load("relrob.networks.keras.savedmodel:read_savedmodel")
+            reader = load(ALL_READERS[kind])
         found: Source = reader(name, output)
         return found
     try:

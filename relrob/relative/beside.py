@@ -18,7 +18,7 @@ from relrob.attacks.attack import Attack, attacked, distances
 from relrob.attacks.goal import Goal
 from relrob.attacks.victim import Gradients
 from relrob.domain.arrays import Floats
-from relrob.domain.record import STOPPED, AttackRecord
+from relrob.domain.record import NETWORKS, STOPPED, AttackRecord
 from relrob.domain.verdict import Status, Verdict
 from relrob.errors import AlarmError, RelrobError
 from relrob.networks.batches import one_line
@@ -28,7 +28,6 @@ from relrob.regions.points import Points
 
 log = logging.getLogger(__name__)
 
-NETWORKS: Final = ("reference", "quantised")
 _SEEDS: Final = 32  # bits that the index of an image takes in a seed
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from relrob.deciding.decide import Decision, decide
 from relrob.domain.arrays import Floats
-from relrob.domain.record import COUNTS_CUT, TIES, AttackRecord, ImageResult, Record, Set
+from relrob.domain.record import COUNTS_CUT, NETWORKS, TIES, AttackRecord, ImageResult, Record, Set
 from relrob.domain.region import Decided
 from relrob.domain.verdict import Reason, Status
 from relrob.errors import RelrobError
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from relrob.relative.beside import Armed
 
 log = logging.getLogger(__name__)
-
-ROLES = ("reference", "quantised")
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +84,7 @@ def classify(setting: Setting, index: int, image: NDArray[Any], label: int) -> I
     )
     views = tuple(
         witness_view(networks, points.base, image, row, role, verdict.witness)
-        for role, verdict in zip(ROLES, decision.verdicts, strict=True)
+        for role, verdict in zip(NETWORKS, decision.verdicts, strict=True)
         if verdict.witness is not None
     )
     certificates = _certificates(query, decision, image) if setting.certify else ()
@@ -104,7 +102,11 @@ def classify(setting: Setting, index: int, image: NDArray[Any], label: int) -> I
 def ties_of(fooled: Sequence[bool], clean: Sequence[Floats]) -> str:
     """The words of a record's `ties`; `fooled`: is each network fooled by ties alone; `clean`: the
     outputs (1, classes) of each on the clean image."""
-    each = [*fooled, *[False] * (len(ROLES) - len(fooled)), *(bool(tied(out)[0]) for out in clean)]
+    each = [
+        *fooled,
+        *[False] * (len(NETWORKS) - len(fooled)),
+        *(bool(tied(out)[0]) for out in clean),
+    ]
     return ", ".join(word for word, there in zip(TIES, each, strict=True) if there)
 
 
@@ -114,7 +116,7 @@ def _certificates(
     """One for each ROBUST verdict whose solver says what it rests on."""
     made = []
     for role, opened, verdict, finding in zip(
-        ROLES, query.networks, decision.verdicts, decision.each, strict=True
+        NETWORKS, query.networks, decision.verdicts, decision.each, strict=True
     ):
         if verdict.status is Status.ROBUST and finding.proof is not None:
             data = _certificate(opened, query, image, role, finding.proof)
@@ -152,7 +154,7 @@ def _record(
     transfer, counted = decision.transfer, decision.each
     reasons = [
         f"{role}: {_reason(verdict.reason, opened)}"
-        for role, verdict, opened in zip(ROLES, decision.verdicts, networks, strict=True)
+        for role, verdict, opened in zip(NETWORKS, decision.verdicts, networks, strict=True)
         if verdict.reason is not None
     ]
     both = reference.status is quantised.status is Status.NOT_ROBUST

@@ -22,7 +22,7 @@ from relrob.deciding.choose import solver_for, solver_named
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Network
 from relrob.domain.radius import RadiusRecord
-from relrob.domain.record import WitnessView
+from relrob.domain.record import NETWORKS, WitnessView
 from relrob.domain.region import Ball, Ladder, Region
 from relrob.errors import RelrobError, UsageError
 from relrob.networks.batches import one_line
@@ -33,7 +33,6 @@ from relrob.queries.solver import Solver
 from relrob.queries.spots import Spots
 from relrob.regions.nested import nest_of
 from relrob.relative.beside import Armed
-from relrob.relative.classify import ROLES
 from relrob.relative.radii import Radii
 from relrob.relative.views import witness_view
 
@@ -98,7 +97,7 @@ def measure(
     record = RadiusRecord(index, label, said[0], said[1], *intervals, spot_checks=spots.run)
     views = tuple(
         witness_view(networks, base, image, record, role, radii.witness)
-        for role, radii in zip(ROLES, each, strict=True)
+        for role, radii in zip(NETWORKS, each, strict=True)
         if radii.witness is not None
     )
     return RadiusResult(record, views, time.perf_counter() - begin)

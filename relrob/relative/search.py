@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from relrob.attacks.tree_search import TreeSearch
 from relrob.domain.arrays import Bools, Ints
-from relrob.domain.record import ImageResult, Record, Set
+from relrob.domain.record import NETWORKS, ImageResult, Record, Set
 from relrob.domain.region import Search
 from relrob.domain.verdict import Status, Witness
 from relrob.judging.judges import BLOCK, nearest_judge
@@ -26,7 +26,7 @@ from relrob.networks.open import Opened
 from relrob.queries.findings import Share
 from relrob.queries.properties import Label
 from relrob.regions.search_features import Groups, groups_of
-from relrob.relative.classify import ROLES, ties_of
+from relrob.relative.classify import ties_of
 from relrob.relative.sets import Effective
 from relrob.relative.views import witness_view
 
@@ -107,7 +107,7 @@ def classify_search(
     record = replace(found.record(clean), ties=ties_of(found.ties(), outputs))
     views = tuple(
         witness_view(setting.networks, base, image, replace(record, label=said[0]), role, witness)
-        for role, witness in zip(ROLES, found.witnesses, strict=True)
+        for role, witness in zip(NETWORKS, found.witnesses, strict=True)
         if witness is not None
     )
     return ImageResult(record, views, time.perf_counter() - begin)

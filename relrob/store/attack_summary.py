@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Any, Final
 
-from relrob.domain.record import AttackRecord, Record
+from relrob.domain.record import NETWORKS, AttackRecord, Record
 from relrob.domain.verdict import Status
 
-NETWORKS: Final = ("reference", "quantised")
 _DIGITS: Final = 6
 
 

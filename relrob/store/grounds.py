@@ -7,11 +7,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
 
-from relrob.domain.record import Record
-
-_NETWORKS: Final = ("reference", "quantised")
+from relrob.domain.record import NETWORKS, Record
 
 
 class Ground(StrEnum):
@@ -50,7 +47,7 @@ def grounds(records: Iterable[Record], network: str) -> Grounds:
 def ground(record: Record, network: str) -> Ground:
     """The ground of ROBUST. A record of an older relrob has the names of the solvers alone."""
     names = [name.strip() for name in record.decided_by.split(",")]
-    name = names[min(_NETWORKS.index(network), len(names) - 1)]
+    name = names[min(NETWORKS.index(network), len(names) - 1)]
     if name == "search":
         return Ground.SEARCHED
     if record.points is None:

@@ -10,8 +10,8 @@ from statistics import median
 from typing import Any, Final
 
 from relrob.domain.radius import Compared, Interval, RadiusRecord, above, below
+from relrob.domain.record import NETWORKS
 
-NETWORKS: Final = ("reference", "quantised")
 _POINTS: Final = 40  # of a curve
 # Keys of radius.json that are no header.
 _COUNTED: Final = (

@@ -14,11 +14,12 @@ from relrob.attacks.table import ATTACKS
 from relrob.attacks.victim import Gradients
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Network
+from relrob.domain.record import NETWORKS
 from relrob.domain.region import Norm, Region
 from relrob.errors import UsageError
 from relrob.networks.open import Opened, open_network
 from relrob.registry import Entry, find
-from relrob.relative.beside import NETWORKS, Armed
+from relrob.relative.beside import Armed
 from relrob.relative.radius import Arms
 from relrob.store.attack_summary import GradientModel, name_of
 

@@ -15,6 +15,7 @@ from relrob.domain.presets import BY_NAME
 from relrob.domain.region import KINDS
 from relrob.errors import RegionError, UsageError
 from relrob.regions.exact import parse_fraction
+from relrob.registry import SOLVERS
 from relrob_datasets.manifest import find as known_dataset
 
 _ALL: Final = tuple(KINDS)
@@ -23,10 +24,12 @@ _COUNTED: Final = tuple(kind for kind, facts in KINDS.items() if facts.counted)
 _DECIDED: Final = tuple(kind for kind, facts in KINDS.items() if facts.decided)
 _WITH_RULES: Final = tuple(kind for kind, facts in KINDS.items() if facts.certified)
 _EXPORTED: Final = tuple(kind for kind, facts in KINDS.items() if facts.exported)
-# Solvers that give verdicts alone.
-_UNCOUNTED: Final = ("smt", "milp")
-# Solvers whose proofs have certificates.
-_CERTIFIED: Final = ("auto", "bounds", "branch")
+# Methods for regions whose points are counted.
+_COUNTING: Final = {entry.method for entry in SOLVERS if {*entry.regions} & {*_COUNTED}}
+# Those among them that give verdicts alone.
+_UNCOUNTED: Final = _COUNTING - {entry.method for entry in SOLVERS if entry.counts}
+# Methods whose proofs have certificates.
+_CERTIFIED: Final = {"auto", *(entry.method for entry in SOLVERS if entry.certified)}
 _EXACT: Final = ("radius", "step")
 
 _PROVES_NOTHING: Final = tuple(

@@ -17,7 +17,7 @@ from relrob.domain.region import Region
 from relrob.errors import UsageError
 from relrob.networks.accuracy import as_floats
 from relrob.networks.details import runtime_details
-from relrob.networks.enclose import enclosure_of
+from relrob.networks.enclose import enclosure_of, unbounded
 from relrob.networks.simulated import nothing_quantised
 from relrob.queries.query import Budget
 from relrob.regions.extent import check_region
@@ -218,18 +218,12 @@ def _check_certificates(
     # On a ladder the points of a black box are run beside the bounds of the other network.
     if len(boxes) == len(networks):
         raise UsageError(
-            f"--certificates has no effect: no bounds for {_unbounded(boxes[0])}",
+            f"--certificates has no effect: no bounds for {unbounded(boxes[0])}",
             "networks that have bounds: float MLPs, dense .tflite files, fixed point",
             "leave out --certificates",
         )
     for box in () if region.joint else boxes:
-        listener(Event("note", f"no certificates for {_unbounded(box)}"))
-
-
-def _unbounded(network: Network) -> str:
-    """The network and its layer that has no bounds."""
-    why = network.black_box
-    return f"{network.path}{f' ({why})' if why else ''}"
+        listener(Event("note", f"no certificates for {unbounded(box)}"))
 
 
 def _header(

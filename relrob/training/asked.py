@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from relrob.errors import UsageError
-from relrob.registry import load
 from relrob.system.files import check_writable, readable
 from relrob.training.architectures import Architecture, find_architecture
+from relrob.training.compression import CompressionMethod
 from relrob.training.recipes import AUGMENTS, Recipe
 
-# Methods that read the words of --compress, without Keras.
-_PARSE: Final = "relrob.compress.in_training.parse:parse"
 # Bytes of a parameter on the disk, with the room that a state takes beside it.
 _ROOM: Final = 16
 
@@ -24,7 +22,7 @@ class Training:
 
     `epochs`, `limit` (training images), `patience`: None leaves the recipe's. `augment`: changes of
     images beside the recipe's. `start`: a `.keras` file of the same architecture, from whose
-    weights training goes on. `compress`: a method of compression in training, "" for none.
+    weights training goes on. `compress`: a method of compression in training, None for none.
     Raises UsageError.
     """
 
@@ -37,7 +35,7 @@ class Training:
     patience: int | None = None
     augment: tuple[str, ...] = ()
     start: Path | None = None
-    compress: str = ""
+    compress: CompressionMethod | None = None
 
     def __post_init__(self) -> None:
         self.architecture.recipe(self.profile)
@@ -57,16 +55,19 @@ class Training:
                 f"{', '.join(AUGMENTS)}, for networks that read pixels as they are",
                 "--augment mixup",
             )
-        if self.compress:
-            object.__setattr__(self, "compress", load(_PARSE)(self.compress))
         if self.start is not None and not self.start.is_file():
             raise UsageError(f"start {self.start}", "a .keras file", "--start full.keras")
 
     def __str__(self) -> str:
         words = [f"training {self.arch}"]
-        words += [f"compressed by {self.compress}"] if self.compress else []
+        words += [f"compressed by {self.method}"] if self.method else []
         words += [f"from {readable(self.start)}"] if self.start is not None else []
         return f"{' '.join(words)} on {self.dataset}, profile {self.profile}, seed {self.seed}"
+
+    @property
+    def method(self) -> str:
+        """The text of the method of compression, "" for none."""
+        return "" if self.compress is None else self.compress.text
 
     @property
     def architecture(self) -> Architecture:

@@ -1,4 +1,4 @@
-"""Compression while a network is trained: what a training loop asks of a method."""
+"""Compression while a network is trained: what a training and its loop ask of a method."""
 
 from __future__ import annotations
 
@@ -6,6 +6,19 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
+
+
+class CompressionMethod(Protocol):
+    """A method of compression in training as it was asked for, known without Keras."""
+
+    @property
+    def text(self) -> str:
+        """The method with all its parameters, such as "dorefa:2"."""
+        ...
+
+    def compression(self) -> Compression:
+        """A new object for one training. Imports Keras. Raises UsageError."""
+        ...
 
 
 class Compression(Protocol):

@@ -13,20 +13,16 @@ from relrob.domain.events import Listener, silent
 from relrob.errors import DatasetError, ShapeError
 from relrob.networks.batches import one_line
 from relrob.networks.keras.own_layers import LAYERS
-from relrob.registry import load
 from relrob.system.files import sha256_bytes, sha256_file, write_atomic
 from relrob.system.quiet import quiet_native
 from relrob.training.architectures import RECIPE
 from relrob.training.asked import Training
-from relrob.training.compression import Compression
 from relrob.training.fit import fit
 from relrob.training.models import models
 from relrob.training.saving import saved
 from relrob.training.scaling import Scaling
 from relrob.training.state import StateFile
 from relrob.training.step import Learner
-
-_METHOD = "relrob.compress.in_training.named:named"
 
 
 def train(
@@ -80,13 +76,14 @@ def train(
 def _key(asked: Training, sha256: str) -> str:
     """The digest of all that decides the bytes of a trained network, on one machine."""
     start = "" if asked.start is None else sha256_file(asked.start)
-    facts = [asked.arch, asked.recipe, asked.seed, asked.compress, start, sha256, RECIPE]
+    facts = [asked.arch, asked.recipe, asked.seed, asked.method, start, sha256, RECIPE]
     return sha256_bytes(repr([*facts, tf.__version__, keras.__version__]).encode())
 
 
 def _learner(asked: Training, classes: int, images: Any) -> tuple[Learner, Any]:
     """The model that learns, and the model to save."""
-    architecture, compression = asked.architecture, _compression(asked.compress)
+    architecture = asked.architecture
+    compression = None if asked.compress is None else asked.compress.compression()
     changed = compression is not None or asked.start is not None
     training, inference = models(
         architecture,
@@ -105,12 +102,6 @@ def _learner(asked: Training, classes: int, images: Any) -> tuple[Learner, Any]:
     scaling = Scaling.of(images, architecture.standardise and not changed)
     learner = Learner(training, asked.recipe, scaling, architecture.neutral, compression)
     return learner, inference
-
-
-def _compression(text: str) -> Compression | None:
-    """The method of that text. Raises UsageError."""
-    method: Compression | None = load(_METHOD)(text) if text else None
-    return method
 
 
 def _begin(model: Any, start: Path) -> None:

@@ -11,7 +11,7 @@ from relrob.bounding.certain import proves
 from relrob.domain.network import Network
 from relrob.domain.region import Region
 from relrob.domain.verdict import Reason
-from relrob.networks.enclose import enclosure_of
+from relrob.networks.enclose import refusal
 from relrob.networks.open import Opened
 from relrob.queries.clock import Deadline
 from relrob.queries.findings import Finding, Findings, PhaseLeaf, PhaseProof, alone
@@ -29,12 +29,7 @@ class Around:
 
     def accepts(self, region: Region, networks: Sequence[Network]) -> str | None:
         """Networks that have an enclosure."""
-        if all(enclosure_of(network) is not None for network in networks):
-            return None
-        return (
-            "no bounds for this network;"
-            " float MLPs, dense .tflite files and fixed-point networks have them"
-        )
+        return refusal(networks)
 
     def solve(self, query: Query[BallSet]) -> Findings:
         """A witness, a proof, or neither, of each network by itself."""

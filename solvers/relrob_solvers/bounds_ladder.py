@@ -9,13 +9,12 @@ from typing import final
 
 from relrob.attacks.greedy import greedy
 from relrob.bounding.certain import CertainLabels
-from relrob.branching.cubes import refusal
 from relrob.domain.network import Network
 from relrob.domain.region import Region
 from relrob.domain.verdict import Reason
 from relrob.judging.judges import judge_of
 from relrob.judging.tally import BOUNDS, Tally
-from relrob.networks.enclose import enclosure_of
+from relrob.networks.enclose import enclosure_of, refusal
 from relrob.networks.open import Opened
 from relrob.queries.findings import Finding, Findings, LadderProof, Leaf, alone
 from relrob.queries.query import Query

@@ -26,7 +26,7 @@ from relrob.domain.arrays import Doubles, Floats
 from relrob.domain.network import Network
 from relrob.domain.region import Region
 from relrob.domain.verdict import Reason
-from relrob.networks.enclose import enclosure_of
+from relrob.networks.enclose import refusal
 from relrob.networks.evaluator import labels, margins
 from relrob.networks.open import Opened
 from relrob.queries.clock import Deadline
@@ -59,9 +59,7 @@ class Phases:
 
     def accepts(self, region: Region, networks: Sequence[Network]) -> str | None:
         """Networks that have an enclosure."""
-        if all(enclosure_of(network) is not None for network in networks):
-            return None
-        return "no bounds for this network"
+        return refusal(networks)
 
     def solve(self, query: Query[BallSet]) -> Findings:
         """A witness, a proof, or neither, of each network by itself."""

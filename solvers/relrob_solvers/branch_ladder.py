@@ -25,7 +25,7 @@ from relrob.domain.region import Region
 from relrob.judging.judges import BLOCK, nearest_judge
 from relrob.judging.tally import BOUNDS, Tally, charged
 from relrob.judging.transfer import Said, Same, TransferCount
-from relrob.networks.enclose import enclosure_of
+from relrob.networks.enclose import enclosure_of, refusal
 from relrob.networks.open import Opened
 from relrob.queries.findings import Finding, Findings, LadderProof, Leaf
 from relrob.queries.query import Query
@@ -93,9 +93,8 @@ class Branch:
 
     def accepts(self, region: Region, networks: Sequence[Network]) -> str | None:
         """Networks of which at least one has bounds: float MLPs and dense LiteRT files."""
-        if any(enclosure_of(network) is not None for network in networks):
-            return None
-        return "no bounds for these networks; float MLPs and dense .tflite files have them"
+        bounded = any(enclosure_of(network) is not None for network in networks)
+        return None if bounded else refusal(networks)
 
     def begin(self, query: Query[RungSet]) -> Work:
         """The work, with the cheap search for a witness done."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, final
 
 from relrob.branching.highs import Tree, propose
-from relrob.branching.threats import Answer, Question, refusal, solve
+from relrob.branching.threats import Answer, Question, ball_refusal, solve
 from relrob.domain.arrays import Doubles, Floats
 from relrob.domain.network import Network
 from relrob.domain.region import Region
@@ -45,7 +45,7 @@ class MilpBall:
 
     def accepts(self, region: Region, networks: Sequence[Network]) -> str | None:
         """Networks that have an enclosure, in L1 and L-infinity balls."""
-        return refusal(region, networks)
+        return ball_refusal(region, networks)
 
     def solve(self, query: Query[BallSet]) -> Findings:
         """Threat by threat, until one is realised, or stays open."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, final
 
-from relrob.branching.cubes import around, refusal, run, solve
+from relrob.branching.cubes import around, run, solve
 from relrob.branching.highs import Tree, propose
 from relrob.domain.arrays import Doubles
 from relrob.domain.network import Network
@@ -19,6 +19,7 @@ from relrob.domain.region import Region
 from relrob.encoding.encode import Encoding
 from relrob.encoding.milp import program
 from relrob.judging.tally import Tally
+from relrob.networks.enclose import refusal
 from relrob.queries.findings import Findings
 from relrob.queries.query import Query
 from relrob.regions.ladder import RungSet

@@ -15,7 +15,7 @@ from typing import Final, final
 
 import numpy as np
 
-from relrob.branching.threats import Answer, Question, refusal, solve
+from relrob.branching.threats import Answer, Question, ball_refusal, solve
 from relrob.branching.z3_text import Z3, Said
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Network
@@ -41,7 +41,7 @@ class Reals:
 
     def accepts(self, region: Region, networks: Sequence[Network]) -> str | None:
         """Networks that have an enclosure, in L1 and L-infinity balls."""
-        return refusal(region, networks)
+        return ball_refusal(region, networks)
 
     def solve(self, query: Query[BallSet]) -> Findings:
         """Threat by threat, until a model or none is left."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, final
 
-from relrob.branching.cubes import around, refusal, run, solve
+from relrob.branching.cubes import around, run, solve
 from relrob.branching.z3_text import Z3, Said
 from relrob.domain.arrays import Bools
 from relrob.domain.network import Network
@@ -21,6 +21,7 @@ from relrob.domain.region import Region
 from relrob.encoding.encode import Encoding, Refutation
 from relrob.encoding.smtlib import smtlib
 from relrob.judging.tally import Tally
+from relrob.networks.enclose import refusal
 from relrob.queries.findings import Findings
 from relrob.queries.query import Query
 from relrob.regions.ladder import RungSet

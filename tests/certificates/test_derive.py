@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from math import exp
 from typing import Any
@@ -23,7 +24,7 @@ from relrob.certificates.checking.relaxation import lines_of, passed
 from relrob.encoding.encode import Encoding
 from relrob.judging.judges import judge_of
 from relrob.judging.tally import Tally
-from relrob.networks.enclose import enclosure_of
+from relrob.networks.enclose import enclosure_of, refusal
 from relrob.networks.enclosure import float32_enclosure
 from relrob.networks.open import Opened
 from relrob.queries.properties import Label
@@ -256,10 +257,12 @@ def test_the_first_point_that_is_wrong_is_the_hint() -> None:
 def test_networks_without_bounds_are_refused() -> None:
     problem = random_problem(0)
     networks = [opened.network for opened in problem.networks]
-    assert cubes.refusal(networks) is None
+    assert refusal(networks) is None
     box = numpy_opened(random_dense(0, (36, 3)), SHAPE, black_box=True)
     mixed = [networks[0], box.network]
-    assert "no bounds for one of these networks; float MLPs" in str(cubes.refusal(mixed))
+    assert str(refusal(mixed)).startswith("no bounds for test; float MLPs, dense .tflite files")
+    other = replace(box.network, path="b.onnx", black_box="Tanh")
+    assert str(refusal([box.network, other])).startswith("no bounds for test and b.onnx (Tanh); ")
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -141,5 +141,5 @@ def test_time_limits_and_refusals() -> None:
     for verdict in decide(late, Milp()).verdicts:
         assert (verdict.status, verdict.reason) == (Status.UNKNOWN, Reason.TIME)
     box = numpy_opened(random_dense(3, (36, 6, 3)), SHAPE, black_box=True)
-    with pytest.raises(UsageError, match="no bounds for one of these networks"):
+    with pytest.raises(UsageError, match="no bounds for test; float MLPs"):
         decide(Query(problem.points, Label(0), (box,), Budget(1), False), solver_named("milp"))

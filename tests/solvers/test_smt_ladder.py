@@ -162,7 +162,7 @@ def test_time_limits_and_refusals() -> None:
     assert time.process_time() - begin < 5
     assert verdict.status in (Status.UNKNOWN, Status.NOT_ROBUST)
     box = numpy_opened(dense, SHAPE, black_box=True)
-    with pytest.raises(UsageError, match="no bounds for one of these networks"):
+    with pytest.raises(UsageError, match="no bounds for test; float MLPs"):
         decide(Query(rungs, Label(label), (hard, box), Budget(1), False), solver_named("smt"))
     with pytest.raises(UsageError, match="has no bounds"):
         ladder_question(box, rungs, label)

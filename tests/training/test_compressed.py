@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from relrob.compress.in_training.asked import asked_method
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
 from relrob.registry import load
@@ -28,7 +29,7 @@ from tests.training.small import StopError, bars, stop, trained
 def test_compression_in_training_resumes_to_the_same_bytes(
     compress: str, values: int | None, tmp_path: Path
 ) -> None:
-    asked = Training("lenet5", bars(tmp_path), seed=1, epochs=2, compress=compress)
+    asked = Training("lenet5", bars(tmp_path), seed=1, epochs=2, compress=asked_method(compress))
     path = tmp_path / "a.keras"
     with pytest.raises(StopError):
         trained(asked, path, stop)

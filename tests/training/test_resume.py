@@ -167,7 +167,6 @@ def test_the_decay_of_a_recipe_reaches_its_weights(which: str, names: set[str]) 
         ({"arch": "mlp-256x2", "augment": ("flip",)}, "read pixels as they are"),
         ({"patience": 0}, "patience 0"),
         ({"start": Path("nowhere.keras")}, "start nowhere.keras"),
-        ({"compress": "zip:9"}, "zip:9"),
     ],
 )
 def test_mistakes_are_named_without_tensorflow(options: dict[str, Any], words: str) -> None:

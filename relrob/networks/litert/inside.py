@@ -6,12 +6,12 @@ The file is cut after each operator in turn, because a delegate keeps no tensor 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any
 
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
 from relrob.domain.arrays import Floats
@@ -19,14 +19,8 @@ from relrob.domain.network import Network
 from relrob.networks.batches import pixel_order
 from relrob.networks.content import checked_bytes
 from relrob.networks.feed import fed
-from relrob.networks.litert.interpreter import dequantised, quantised
+from relrob.networks.litert.interpreter import RESOLVERS, dequantised, quantised
 from relrob.system.quiet import quiet_native
-
-_RESOLVERS: Final = {
-    "xnnpack": OpResolverType.AUTO,
-    "builtin": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-    "reference": OpResolverType.BUILTIN_REF,
-}
 
 
 def tensors(network: Network, image: Floats) -> list[NDArray[Any]]:
@@ -39,7 +33,7 @@ def tensors(network: Network, image: Floats) -> list[NDArray[Any]]:
     for data in _cuts(checked_bytes(network)):
         with quiet_native():
             interpreter = Interpreter(
-                model_content=data, experimental_op_resolver_type=_RESOLVERS[network.runtime]
+                model_content=data, experimental_op_resolver_type=RESOLVERS[network.runtime]
             )
             interpreter.allocate_tensors()
         given = interpreter.get_input_details()[0]
@@ -79,7 +73,7 @@ def values_inside(
     with quiet_native():
         interpreter = Interpreter(
             model_content=checked_bytes(network) if data is None else data,
-            experimental_op_resolver_type=_RESOLVERS["builtin"],
+            experimental_op_resolver_type=RESOLVERS["builtin"],
             experimental_preserve_all_tensors=True,
         )
         interpreter.allocate_tensors()

@@ -16,7 +16,8 @@ from relrob.networks.batches import one_line, padded, pixel_order, run_in_batche
 from relrob.networks.shapes import without_batch
 from relrob.system.quiet import quiet_native
 
-_RESOLVERS: Final = {
+# The runtimes, as LiteRT names its choices of kernels.
+RESOLVERS: Final = {
     "xnnpack": OpResolverType.AUTO,
     "builtin": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
     "reference": OpResolverType.BUILTIN_REF,
@@ -90,7 +91,7 @@ class _Sized:
                 self._interpreter = Interpreter(
                     model_content=data,
                     num_threads=threads,
-                    experimental_op_resolver_type=_RESOLVERS[network.runtime],
+                    experimental_op_resolver_type=RESOLVERS[network.runtime],
                 )
                 given = self._interpreter.get_input_details()[0]
                 dims = tuple(int(n) for n in given["shape_signature"]) or tuple(

@@ -12,11 +12,12 @@ from typing import Final
 from markupsafe import Markup
 
 from relrob.domain.radius import Interval
+from relrob.domain.record import NETWORKS
 from relrob.report.html import charts
 from relrob.report.html.classes import FEWEST
 from relrob.report.html.parts import Block, Cell, Column, Figure, Line, Notes, Table, Tone
 from relrob.report.radius.words import norm
-from relrob.store.radius_summary import NETWORKS, RadiusSummary
+from relrob.store.radius_summary import RadiusSummary
 
 TONES: Final = {"reference": Tone.PLAIN, "quantised": Tone.BAD}
 _WIDE, _HIGH = 480.0, 250.0

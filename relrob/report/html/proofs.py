@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from relrob.domain.record import NETWORKS
 from relrob.domain.verdict import Status
 from relrob.report.html.parts import Block, Column, Line, Notes, Section, Table, Tone
 from relrob.report.run.attack_words import HEAD, attack_notes, attack_rows
-from relrob.store.attack_summary import NETWORKS, Attacks
+from relrob.store.attack_summary import Attacks
 from relrob.store.summary import Summary
 
 _EXIT: Final = (

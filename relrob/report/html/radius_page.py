@@ -8,7 +8,7 @@ from typing import Any, Final
 from markupsafe import Markup
 
 from relrob.domain.radius import Compared, Interval, RadiusRecord
-from relrob.domain.record import WitnessView
+from relrob.domain.record import NETWORKS, WitnessView
 from relrob.report.class_names import class_name
 from relrob.report.html import charts, curves
 from relrob.report.html.images import amplified, levels_of
@@ -35,7 +35,7 @@ from relrob.report.html.thumbnails import Room, levels
 from relrob.report.radius import words
 from relrob.report.run.picture import difference_levels
 from relrob.store.radius_reading import RadiusData
-from relrob.store.radius_summary import NETWORKS, RadiusSummary
+from relrob.store.radius_summary import RadiusSummary
 
 MOST: Final = 12  # cards
 ROWS: Final = 2000

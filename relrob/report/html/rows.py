@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from relrob.domain.record import AttackRecord, Record, Set
+from relrob.domain.record import NETWORKS, AttackRecord, Record, Set
 from relrob.domain.verdict import Status
 from relrob.report.html.images import Pictures
 from relrob.report.html.parts import Block, Cell, Column, Line, Notes, Section, Table, Terms, Tone
 from relrob.report.html.run_data import RunData
 from relrob.report.html.sets import TONES
 from relrob.report.run.attack_words import placed
-from relrob.store.attack_summary import NETWORKS
 from relrob.store.grounds import Ground, ground
 
 # Rows of a page, the ones that matter first.

@@ -22,10 +22,11 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from relrob.domain.radius import Compared, Interval
+from relrob.domain.record import NETWORKS
 from relrob.errors import how_many
 from relrob.report.figure_file import STYLE, files
 from relrob.report.radius.words import norm
-from relrob.store.radius_summary import NETWORKS, RadiusSummary
+from relrob.store.radius_summary import RadiusSummary
 
 _STYLE: Final[Any] = {
     **STYLE,

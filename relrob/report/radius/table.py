@@ -9,13 +9,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from relrob.domain.radius import Compared
+from relrob.domain.record import NETWORKS
 from relrob.errors import UsageError, printable
 from relrob.report.radius import words
 from relrob.report.radius.write import exact
 from relrob.report.run.table import escape
 from relrob.report.study.latex import tex
 from relrob.report.study.text import FORMATS
-from relrob.store.radius_summary import NETWORKS, RadiusSummary
+from relrob.store.radius_summary import RadiusSummary
 
 # A search, and the name of its directory.
 Named = tuple[str, RadiusSummary]

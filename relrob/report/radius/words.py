@@ -6,10 +6,11 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Final
 
 from relrob.domain.radius import Compared, Interval, RadiusRecord, above, below
+from relrob.domain.record import NETWORKS
 from relrob.domain.region import KINDS
 from relrob.errors import capped, how_many, printable
 from relrob.report.run.rates import named
-from relrob.store.radius_summary import NETWORKS, RadiusSummary, Span
+from relrob.store.radius_summary import RadiusSummary, Span
 
 _DIGITS: Final = 3
 HEAD: Final = ("image", "label", "reference", "quantised", "cost", "compared")

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from relrob.domain.record import AttackRecord, Record
+from relrob.domain.record import NETWORKS, AttackRecord, Record
 from relrob.domain.verdict import Status
 from relrob.errors import how_many
-from relrob.store.attack_summary import NETWORKS, Attacks, AttackSummary, OnNetwork
+from relrob.store.attack_summary import Attacks, AttackSummary, OnNetwork
 from relrob.store.summary import Summary
 
 # Columns of the table of attacks.

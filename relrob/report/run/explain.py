@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from relrob.domain.record import AttackRecord, Record, Set, WitnessView
+from relrob.domain.record import NETWORKS, AttackRecord, Record, Set, WitnessView
 from relrob.errors import how_many, printable
 from relrob.report.run import grounding, wording
 from relrob.store.header import Header, NetworkHeader
@@ -76,7 +76,7 @@ def explanation(
     label = named(header, record.label)
     parts: list[tuple[str, list[str]]] = [("Question", _question(header, record))]
     if record.set is not Set.L_IC:
-        for name in grounding.NETWORKS:
+        for name in NETWORKS:
             view = next((each for each in witnesses if each.network == name), None)
             told = grounding.verdict(header, record, name, view, lambda at: named(header, at))
             parts.append((f"Verdict on the {name} network", told))
@@ -112,7 +112,7 @@ def _question(header: Header, record: Record) -> list[str]:
     """The clean image on both networks, and the region."""
     label = named(header, record.label)
     told = []
-    for name in grounding.NETWORKS:
+    for name in NETWORKS:
         network: NetworkHeader = getattr(header, name)
         said = record.reference_label if name == "reference" else record.quantised_label
         right = "which is right" if said == record.label else f"which is wrong: it is {label}"

@@ -10,14 +10,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from relrob.domain.record import Record, WitnessView
+from relrob.domain.record import NETWORKS, Record, WitnessView
 from relrob.domain.verdict import Reason, Status
 from relrob.errors import how_many, printable
 from relrob.registry import solvers
 from relrob.store.grounds import Ground, ground
 from relrob.store.header import Header, NetworkHeader
 
-NETWORKS: Final = ("reference", "quantised")
 # What an UNKNOWN lacks, by its reason.
 REMEDIES: Final = {
     Reason.TIME: "A longer --time-limit, a smaller radius or a coarser step may decide it.",

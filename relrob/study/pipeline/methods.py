@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from relrob.attacks.selection import Filter
+from relrob.compress.in_training.asked import asked_method
 from relrob.domain.formats import FixedFormat
 from relrob.errors import UsageError
 from relrob.training.asked import Training
@@ -41,5 +42,5 @@ def training_of(options: dict[str, Any], start: Path | None = None) -> Training:
         limit=options["limit"] or None,
         augment=tuple(word for word in options["augment"].split(",") if word),
         start=start,
-        compress=options["compress"],
+        compress=asked_method(options["compress"]),
     )

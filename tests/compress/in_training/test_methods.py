@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from relrob.compress.in_training.asked import asked_method
 from relrob.compress.in_training.parse import METHODS, parse
 from relrob.domain.formats import FixedFormat
 from relrob.errors import QuantiseError, UsageError
@@ -258,6 +259,8 @@ def test_every_method_has_an_example_and_others_are_refused() -> None:
     for kind, example in METHODS.items():
         assert parse(parse(example)) == parse(example)
         assert parse(example).startswith(f"{kind}:")
+        assert getattr(asked_method(example), "text", "") == parse(example)
+    assert asked_method("") is None
     for wrong in (
         "",
         "dorefa",
@@ -271,6 +274,13 @@ def test_every_method_has_an_example_and_others_are_refused() -> None:
     ):
         with pytest.raises(UsageError):
             parse(wrong)
-    for wrong in ("surgery:0.1:half", "magnitude:0.1:full", "pp:2", "pp:a b:0.5", "pp:2:0.5:row"):
+    for wrong in (
+        "zip:9",
+        "surgery:0.1:half",
+        "magnitude:0.1:full",
+        "pp:2",
+        "pp:a b:0.5",
+        "pp:2:0.5:row",
+    ):
         with pytest.raises(UsageError):
-            parse(wrong)
+            asked_method(wrong)

@@ -9,14 +9,13 @@ from typing import Any
 
 import pytest
 
-from relrob.domain.record import Set
+from relrob.domain.record import NETWORKS, Set
 from relrob.report.audit.words import diagnoses
 from relrob.report.html import audit_page, charts, lost, study_page, worst
 from relrob.report.html.images import Pictures
 from relrob.report.html.page import html
 from relrob.report.html.parts import Column, Line, Page, Section, Table, Tone
 from relrob.report.html.run_page import run_page
-from relrob.store.attack_summary import NETWORKS
 from relrob.store.study_directory import CellResult, cell_of
 from relrob.store.summarise import summarise
 from tests.make_records import make_header, make_record, make_witness
