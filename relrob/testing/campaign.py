@@ -175,7 +175,7 @@ def _serve(
     seed: int, formats: Sequence[str], first: int, end: int, folder: Path, send: int
 ) -> None:
     """The worker: it announces each stage, then sends the report. It is itself the process that a
-    file may crash, so the checker starts none."""
+    file may crash, so no check starts another."""
     threadpool_limits(1)
     reading.try_network = lambda *given, **more: None
     null = os.open(os.devnull, os.O_WRONLY)

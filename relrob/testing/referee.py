@@ -23,6 +23,7 @@ from relrob.domain.record import ImageResult
 from relrob.domain.rounding import layer_error
 from relrob.domain.verdict import Status
 from relrob.errors import AlarmError, RelrobError
+from relrob.networks import first as reading
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.enclosure import Enclosure
 from relrob.networks.load import load_network
@@ -310,8 +311,9 @@ class _Judge:
             bad = int(wrong[role == "quantised"].sum())
             for run in (False, True) if b'"run":' in data or self._turn % 8 == 0 else (False,):
                 how = "check --run" if run else "check"
+                first = None if self._turn % CHILDREN else reading.try_network
                 try:
-                    said = check(path, network, run, known=self._turn % CHILDREN != 0)
+                    said = check(path, network, run, first)
                 except RelrobError as error:
                     self._report.complaints.append(
                         f"{name}: {how} cannot read what relrob wrote: {normalised(str(error))}"

@@ -7,11 +7,15 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from relrob.certificates.form import canonical, seal
+from relrob.cli.check import command
+from relrob.errors import NetworkError
 from relrob.networks.load import load_network
 from relrob.networks.onnx.export import to_onnx
 from relrob.networks.open import open_network
@@ -77,6 +81,26 @@ def test_every_robust_verdict_has_a_certificate_that_holds(finished: Finished) -
         {"path", "valid", "status", "verified", "failure", *counts}
     ]
     assert (told[0]["valid"], told[0]["status"]) == (True, "valid")
+
+
+def test_the_command_has_a_child_try_the_network_first(
+    finished: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[tuple[Path, Any]] = []
+
+    def first(file: Path, *, memory: float | None, **facts: Any) -> None:
+        tried.append((file, memory))
+        raise NetworkError("a planted crash", "a file that can be read")
+
+    monkeypatch.setattr("relrob.networks.first.try_network", first)
+    path, network = (
+        next((finished.run / "certificates").glob("*-quantised.json")),
+        finished.folder / "q.tflite",
+    )
+    words = [str(path), "--network", str(network), "--memory", "3"]
+    done = CliRunner().invoke(command, words)
+    assert isinstance(done.exception, NetworkError)
+    assert tried == [(network, 3.0)]
 
 
 def test_a_changed_certificate_or_network_is_refused(finished: Finished, tmp_path: Path) -> None:

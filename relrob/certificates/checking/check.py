@@ -24,7 +24,7 @@ from relrob.certificates.checking.deployed import NoRulesError, read_deployed
 from relrob.certificates.checking.derive import Derivation
 from relrob.certificates.checking.entries import InvalidError, keys, number, read_slopes
 from relrob.certificates.checking.ladder import Leaf, Rebuilt, leaves_of, subsets
-from relrob.certificates.checking.named import LARGEST, network_of
+from relrob.certificates.checking.named import LARGEST, Trial, network_of
 from relrob.certificates.checking.running import Runner, runner
 from relrob.certificates.form import BEFORE, FORMAT, canonical, chain, seal
 from relrob.domain.network import Network
@@ -82,16 +82,15 @@ def check(
     path: Path,
     network: Path | None = None,
     run: bool = False,
-    memory: float | None = None,
-    known: bool = False,
+    first: Trial | None = None,
 ) -> Report:
     """Check one certificate. `network`: its network's file, found beside it when not given; `run`:
-    run every point of leaves that rest on runs, also of the large ones; `memory`: GiB that the
-    first reading of the network may take, which happens in a child unless the caller has run the
-    file before (`known`).
+    run every point of leaves that rest on runs, also of the large ones; `first`: tries the
+    network's file, once its digest is right, before it is read here. None where the caller has run
+    that file before: one that crashes its reader ends the process.
 
     Raises CertificateError when the file is no certificate or the network's file is not found;
-    NetworkError.
+    NetworkError; all that `first` raises.
     """
     data, content = _read(path)
     said, counts = list[str](), _Counts()
@@ -108,12 +107,12 @@ def check(
         said.append("the seal: SHA-256 of the canonical content")
         if around:
             counts.parts = ball.prove(
-                content, *network_of(path, content, network, said, memory, known), said
+                content, *network_of(path, content, network, said, first), said
             )
             return Report(str(path), "valid", tuple(said), parts=counts.parts)
         ladder = Rebuilt(content)
         said.append(ladder.words)
-        opened, held = network_of(path, content, network, said, memory, known)
+        opened, held = network_of(path, content, network, said, first)
         leaves = leaves_of(content["leaves"], ladder)
         counts.parts = len(leaves)
         said.append(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from math import prod
 from pathlib import Path
 from typing import Any, Final
@@ -17,11 +18,13 @@ from relrob.certificates.checking.reading.facts import NoRulesError
 from relrob.certificates.form import FORMAT
 from relrob.domain.network import Arithmetic, Layout, Network
 from relrob.errors import CertificateError, NetworkError
-from relrob.registry import load
 from relrob.system.files import read_regular
 
 # Bytes of a certificate, a run's summary or a network.
 LARGEST: Final = 1 << 32
+# Called with a file and its `image_shape`, `classes`, `runtime` and `layout`. It raises where the
+# file cannot be read and run in another process.
+Trial = Callable[..., None]
 _NETWORK: Final = (
     "file",
     "sha256",
@@ -39,10 +42,12 @@ def network_of(
     content: dict[str, Any],
     given: Path | None,
     said: list[str],
-    memory: float | None,
-    known: bool,
+    first: Trial | None,
 ) -> tuple[Network, bytes]:
-    """The network that the certificate speaks of, and its file's bytes, which have its digest."""
+    """The network that the certificate speaks of, and its file's bytes, which have its digest.
+
+    `first` tries the file before anything else reads it.
+    """
     newer = ("details",) if content["format"] == FORMAT else ()
     facts = keys(content["network"], (*_NETWORK, *newer), "the network")
     shape, classes = facts["image_shape"], facts["classes"]
@@ -76,10 +81,9 @@ def network_of(
             f"{facts['sha256'][:16]}..."
         )
     shape_of = (shape[0], shape[1], shape[2])
-    if not known:
-        load("relrob.networks.first:try_network")(
+    if first is not None:
+        first(
             file,
-            memory=memory,
             image_shape=shape_of,
             classes=classes,
             runtime=facts["runtime"],
