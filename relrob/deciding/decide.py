@@ -28,7 +28,7 @@ from relrob.regions.points import Points
 @dataclass(frozen=True, eq=False)
 class Decision:
     """One verdict a network (in the query's order), the findings that they rest on, and transfer
-    counts where complete. `evaluated`: distinct points run."""
+    counts where complete. `evaluated`: as in `Findings`."""
 
     verdicts: tuple[Verdict, ...]
     each: tuple[Finding, ...]
