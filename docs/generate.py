@@ -26,6 +26,8 @@ from relrob.training.architectures import ARCHITECTURES
 
 ROOT = Path(__file__).resolve().parent.parent
 QUICKSTART = ROOT / "reports" / "quickstart"
+# Of a sentence, which ends neither in the middle of a name nor at the dot of an abbreviation.
+END = re.compile(r"(?<!\bSec)(?<!\bet al)[.?!](?= [^a-z]|$)")
 
 
 def results() -> str:
@@ -194,7 +196,8 @@ def _room(folder: Path, above: str) -> str:
 
 
 def _sentence(path: Path) -> str:
-    """The first sentence of a module's docstring."""
-    text = " ".join((ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split())
-    end = re.search(r"[.:](?= [A-Z`|]|$)", text)
-    return (text[: end.start()] if end else text).rstrip(".:") + "."
+    """The first sentence of the first paragraph of a module's docstring."""
+    words = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    text = " ".join(words.partition("\n\n")[0].split())
+    end = END.search(text)
+    return text[: end.end()] if end else text.rstrip(":") + "."

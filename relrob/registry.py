@@ -246,8 +246,11 @@ def names(table: tuple[Entry, ...]) -> str:
 
 
 def solvers(kind: str, method: str = "auto") -> tuple[Entry, ...]:
-    """The solvers of ladders, or those of balls and lattices, in the order in which `auto` asks;
-    `kind`: of region, one of either family; `method`: of that one alone.
+    """The solvers of ladders, or those of balls and lattices, in the order of the table; `kind`: of
+    region, one of either family; `method`: of that one alone.
+
+    Of balls and lattices `auto` asks the first that takes the network; `relrob.deciding.auto` has
+    the methods that follow, and the steps on ladders.
 
     >>> [entry.name for entry in solvers("linf", "branch")]
     ['branch_fixed', 'branch_ball']

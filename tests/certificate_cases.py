@@ -12,6 +12,7 @@ import numpy as np
 
 from relrob.certificates.checking.check import Report, check
 from relrob.certificates.checking.reading.fixed import FixedFile, read_fixed
+from relrob.certificates.form import canonical, seal
 from relrob.certificates.writing.write import certificate
 from relrob.deciding.decide import decide
 from relrob.domain.network import Network
@@ -23,6 +24,7 @@ from relrob.networks.fixed.network import FixedNetwork
 from relrob.networks.load import load_network
 from relrob.networks.onnx.export import to_onnx
 from relrob.networks.open import Opened, open_network
+from relrob.queries.findings import LadderProof, Leaf
 from relrob.queries.properties import Label
 from relrob.queries.query import Budget, Query
 from relrob.regions.ladder import RungSet, rung_set
@@ -32,6 +34,7 @@ from tests.support import random_dense
 
 SHAPE = (6, 6, 1)
 KINDS = ("float", "dynamic", "int8", "dynamic builtin", "int8 reference")
+IMAGE = np.array([[[10], [200]], [[90], [255]]], np.uint8)
 REGIONS = (("2", "1/8"), ("2", "1/4"), ("3", "1/4"))
 
 
@@ -122,3 +125,29 @@ def document(image: Any, rungs: RungSet) -> dict[str, Any]:
         "region": region | shape,
         "image": {"dtype": str(image.dtype), "hex": image.tobytes().hex()},
     }
+
+
+@dataclass(frozen=True)
+class Small:
+    """A certificate of 2 x 2 pixels with one leaf by runs and one by bounds, and its network."""
+
+    content: dict[str, Any]
+    network: Path
+
+    def outcome(self, folder: Path, content: dict[str, Any]) -> str:
+        """Why the content fails under a fresh seal; "" when it does not."""
+        (folder / "c.json").write_bytes(canonical({**content, "seal": seal(content)}))
+        return check(folder / "c.json", self.network, run=True).failure
+
+
+def small_in(folder: Path) -> Small:
+    """Written to the folder."""
+    path = folder / "n.onnx"
+    path.write_bytes(to_onnx(random_dense(0, (4, 3))))
+    each = opened(load_network(path, image_shape=(2, 2, 1), classes=3))
+    rungs = rung_set(Ladder(Fraction(1, 50), Fraction(1, 100), 2, 2), IMAGE)
+    label = int(each.evaluator.outputs(rungs.base[None, :]).argmax())
+    proof = LadderProof((Leaf((1,), False), Leaf((-1,), True)))
+    data = certificate(each, rungs, IMAGE, label, "quantised", proof)
+    assert data is not None
+    return Small(json.loads(data), path)

@@ -71,6 +71,24 @@ def examples(path: Path) -> Iterator[doctest.Example]:
             yield from doctest.DocTestParser().get_examples(text)
 
 
+def test_the_map_has_one_whole_sentence_about_each_module() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    told = re.findall(r"^- `[\w/]+\.py`: (.*)$|^### [\w/]+/\n\n(.*)$", page, re.MULTILINE)
+    entries = [one or other for one, other in told]
+    assert len(entries) > 400
+    # A second sentence or a number of a list; no whole sentence; code.
+    cut = re.compile(r"(?<!Sec)(?<!\bal)[.?!] [^a-z]|Sec\.$|[?:]\.$|^\S+\.$|>>>| = \"")
+    wrong = [
+        text
+        for text in entries
+        if cut.search(text)
+        or text[-1:] not in (".", "?")
+        or text.count("(") != text.count(")")
+        or text.count("`") % 2
+    ]
+    assert wrong == []
+
+
 def test_there_is_something_to_check() -> None:
     assert len(DOCUMENTS) >= 8
     assert len(SOURCES) > 150

@@ -50,11 +50,11 @@ class Attack(Protocol):
 class Attacked:
     """What an attack found, after the replay.
 
-    `attack`: its text (`relrob.attacks.named`). `images`, `adversarial` (n, d); `labels` (n,) true;
-    `clean`, `found` (n,): the labels of both on the runtime, those of each image alone. `success`
-    (n,): does `found` meet the goal? `on_model` (n,): does the differentiable model say so? None
-    without a model. `queries`, `gradients` (n,), `history`, `words`: as in `Victim`. `seconds`: of
-    it all.
+    `attack`: its text (`relrob.attacks.parameters.named`). `images`, `adversarial` (n, d); `labels`
+    (n,) true; `clean`, `found` (n,): the labels of both on the runtime, those of each image alone.
+    `success` (n,): does `found` meet the goal? `on_model` (n,): does the differentiable model say
+    so? None without a model. `queries`, `gradients` (n,), `history`, `words`: as in `Victim`.
+    `seconds`: of it all.
     `fitted`: the perturbation that all images share, of a universal attack.
     """
 

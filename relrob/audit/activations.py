@@ -272,7 +272,9 @@ def _values(reference: Network, images: Floats) -> dict[str, Doubles]:
     try:
         inside = load(_INSIDE[reference.format])
         rows = inside(reference, [layer.tensor for layer in layers], images)
-    except Exception:
+    # The runtimes' own exceptions.
+    except Exception as error:
+        log.warning("the activations of %s are not compared (%s)", reference.path, one_line(error))
         return {}
     return {
         layer.label: _reals(rows[layer.tensor], layer.result)

@@ -40,10 +40,9 @@ _TINY: Final = 0.05
 class Rounding:
     """The weights of a layer against those of the reference, in units of the step.
 
-    `errors` (out, fan): quantised less reference. `allowed` (out, fan): half a step and a
-    tolerance. `beyond` (out, fan): an error that no rounding leaves. `saturated` (out, fan): the
-    code is an end of its range. `dead` (out, fan): weights that became 0 and that rounding leaves
-    above half a step.
+    `errors` (out, fan): quantised less reference. `beyond` (out, fan): an error that no rounding
+    leaves, as it is above half a step and a tolerance. `saturated` (out, fan): the code is an end
+    of its range. `dead` (out, fan): weights that became 0 and were not.
     """
 
     errors: Doubles

@@ -23,7 +23,6 @@ Shares are of the time limit of a network.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -46,8 +45,6 @@ from relrob.queries.solver import Solver, Stepwise, Work
 from relrob.regions.ball import BallSet
 from relrob.regions.ladder import RungSet
 from relrob.regions.part import whole
-
-log = logging.getLogger(__name__)
 
 Step = tuple[str, float]  # a solver, and up to which share of the limit
 COUNT: Final = 1 / 8  # of the limit, before a network without a verdict is searched for one
@@ -234,8 +231,8 @@ def _few(query: Query[BallSet]) -> bool:
     try:
         bounds = MovedBounds(BallBounds(enclosure, query.points, query.label))
         return survey(bounds, part).unstable <= FEW
-    except Exception:
-        log.debug("bounds on %s", opened.network.path, exc_info=True)
+    except Exception as error:
+        tell(error, "the count of open ReLUs", opened, "; neither MILP nor SMT is asked")
         return False
 
 

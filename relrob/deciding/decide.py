@@ -29,7 +29,7 @@ from relrob.regions.points import Points
 @dataclass(frozen=True, eq=False)
 class Decision:
     """One verdict a network (in the query's order), the findings that they rest on, and transfer
-    counts where complete. `evaluated`: distinct points run."""
+    counts where complete. `evaluated`: as in `Findings`."""
 
     verdicts: tuple[Verdict, ...]
     each: tuple[Finding, ...]
@@ -75,7 +75,8 @@ def _decided(query: Query[Points], asked: str | Solver[Any]) -> Decision:
         if verdict.status is Status.NOT_ROBUST and finding.effective == 0 and not finding.proved:
             raise AlarmError(
                 f"{opened.network.path} has a misclassified point of a region in which "
-                f"{solver.name} counted none; nothing is pronounced; please report this with the two files"
+                f"{solver.name} counted none; nothing is pronounced; please report this with the two "
+                "files"
             )
         verdicts.append(verdict)
         each.append(_counted(query.points, finding, verdict))

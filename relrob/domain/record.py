@@ -39,8 +39,10 @@ class Record:
     `transferred`: number of perturbations effective for both; `same_class`: of these, the number
     with the same wrong label. `*_margin`: the smallest margin met. `closest_effective`,
     `closest_transferred`: number of effective perturbations of the reference of least cost, and the
-    number of these that transfer. `evaluated`: number of points at which a network was run;
-    `proved`: of points decided for both networks without running either. `clean_regression`: on the
+    number of these that transfer. `evaluated`: number of points at which a network was run. Where
+    networks were asked one by one, as about balls and lattices, it is the larger number of the two,
+    and an image of a ball or lattice that several steps of `auto` ran counts in each. `proved`:
+    of points decided for both networks without running either. `clean_regression`: on the
     clean image the reference is right and the quantised network wrong. `thin`: close calls, that is
     points of the reference too close to call in folded arithmetic, which ran on its runtime.
     `disagreements`: number of witnesses that the replay refuted. `spot_checks`: number of proved

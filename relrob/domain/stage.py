@@ -26,7 +26,7 @@ def stage_digest(kind: str, options: dict[str, Any], inputs: dict[str, str]) -> 
 class Stage:
     """One piece of a study's work.
 
-    `kind`: of `relrob.study.pipeline.makers.KINDS`. `group`: its name in the study's file. `axes`:
+    `kind`: of `relrob.study.pipeline.kinds.KINDS`. `group`: its name in the study's file. `axes`:
     the options that the file lists several values of, with the value here. `options`: JSON values.
     `inputs`: role to the stage whose results it reads, in order.
 

@@ -56,7 +56,8 @@ class Verdict:
 
     `arithmetic`, `runtime`: the ones that the verdict speaks of; `solver`: the one that decided;
     `margin`: the smallest margin met (the label's output minus the largest other), None where
-    nothing was run; `evaluated`: number of points at which a network was run; `disagreements`:
+    nothing was run; `evaluated`: number of points at which the network was run (of a ball or
+    lattice, an image that several steps of `auto` ran counts in each); `disagreements`:
     number of a solver's witnesses that the replay refuted (0 is the healthy value); `tie`: the
     witness has the true label's output among the largest, and no point that was met is clearer.
     """

@@ -1,5 +1,5 @@
-"""What solvers share: judging points on a network, tallying what is seen, counting transfer, and
-the cheap search for a witness."""
+"""Judges of a ladder's points: their labels and margins on one network, by its runtime, or in
+faster arithmetic that leaves close calls to the runtime."""
 
 from __future__ import annotations
 

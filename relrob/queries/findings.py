@@ -60,8 +60,9 @@ class Finding:
     """What a solver found on one network.
 
     `proved`: no point is misclassified; `proposals`: suspected witnesses, best first (masks (F,) of
-    a ladder, images (d,) of a ball); `margin`: smallest margin met, or proved; `evaluated`: points
-    at which the network was run; `step`: what settled it, where that was not the solver's own
+    a ladder, images (d,) of a ball); `margin`: smallest margin met, or proved; `evaluated`: how
+    many points were run; of a ball or lattice, images that several steps of a chain ran count in
+    each; `step`: what settled it, where that was not the solver's own
     procedure ("witness" the cheap search, "bounds" those of the whole region) or where several
     solvers were asked; `stopped`: why it gave up.
 
@@ -109,7 +110,8 @@ class Transfer:
 @dataclass(frozen=True, eq=False)
 class Findings:
     """One finding a network, and the transfer counts where every point was visited on both.
-    `evaluated`: distinct points run."""
+    `evaluated`: of a ladder, how many of its points were run; of networks that were asked one by
+    one, and so of balls and lattices, the largest `evaluated` of a network."""
 
     each: tuple[Finding, ...]
     transfer: Transfer | None

@@ -1,4 +1,4 @@
-"""The points of a region around one image: the only place that asks which kind of region it is.
+"""The points of a region around one image, chosen by the kind of the region.
 
 Both sets of points answer alike where a witness is replayed (`at`, `cost`, `moved_by`), where an
 attack's image is placed (`contains`, `near`) and where a record is made (`base`, `region`, `count`,

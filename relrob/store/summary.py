@@ -42,8 +42,9 @@ _OWN: Final = {
 
 @dataclass(frozen=True)
 class PointCounts:
-    """Perturbed images around the decided images: `evaluated` by running a network, or `proved`
-    without running either. `reference_proved`, `quantised_proved`: decided for that network without
+    """Perturbed images around the decided images: `evaluated` by running a network, counted as a
+    record counts them (`relrob.domain.record`), or `proved` without running either.
+    `reference_proved`, `quantised_proved`: decided for that network without
     running it; None where they were not counted."""
 
     evaluated: int

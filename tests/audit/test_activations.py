@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from relrob.audit.ends import first_inputs, varied_outputs, varied_pixels
 from relrob.audit.ranges import activation_faults
 from relrob.audit.weight_report import Activation, WeightReport
 from relrob.audit.weights import compare_weights
+from relrob.domain.network import Network
 from relrob.networks.load import load_network
+from relrob.networks.onnx import inside
 from relrob.networks.weighted import Affine, Codes, Weighted
 from tests import planted_onnx
 from tests.make_networks import convert, keras, save
@@ -72,6 +75,27 @@ def test_a_branch_that_the_converter_moved_is_held_against_its_own_values(tmp_pa
     # The branch without a ReLU comes first.
     assert lows[0] < -0.3
     assert lows[1] >= 0.0
+
+
+def test_a_reference_whose_values_cannot_be_read_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    images = np.random.default_rng(1).random((64, 12), dtype=np.float32)
+    reference = branched(("one", "relu", "two", "join", "last"))
+    real = inside.values_inside
+
+    def refuse(network: Network, names: Sequence[str], rows: np.ndarray) -> object:
+        if Path(network.path).name == "reference.onnx":
+            raise ValueError("a planted error")
+        return real(network, names, rows)
+
+    monkeypatch.setattr(inside, "values_inside", refuse)
+    report = compared(tmp_path, reference, planted_onnx.quantised(reference, images), images)
+    assert report.read
+    assert {each.reference for each in report.activations if each.role == "output"} == {None}
+    path = tmp_path / "reference.onnx"
+    told = [each.getMessage() for each in caplog.records if each.name.startswith("relrob")]
+    assert told == [f"the activations of {path} are not compared (a planted error)"]
 
 
 def dark(count: int, bright: float) -> np.ndarray:

@@ -11,7 +11,6 @@ import itertools
 import json
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -26,43 +25,15 @@ from relrob.certificates.checking.entries import InvalidError, fraction, pixels
 from relrob.certificates.checking.ladder import Rebuilt, Subsets
 from relrob.certificates.checking.named import _beside
 from relrob.certificates.form import FORMAT, canonical, chain, seal
-from relrob.certificates.writing.write import certificate
 from relrob.domain.region import Ladder
 from relrob.errors import CertificateError, NetworkError
-from relrob.networks.load import load_network
-from relrob.networks.onnx.export import to_onnx
-from relrob.queries.findings import LadderProof, Leaf
 from relrob.regions.ladder import rung_set
-from tests.certificate_cases import document, opened
-from tests.support import random_dense
-
-IMAGE = np.array([[[10], [200]], [[90], [255]]], np.uint8)
-
-
-@dataclass(frozen=True)
-class Small:
-    """A certificate of 2 x 2 pixels with one leaf by runs and one by bounds, and its network."""
-
-    content: dict[str, Any]
-    network: Path
-
-    def outcome(self, folder: Path, content: dict[str, Any]) -> str:
-        """Why the content fails under a fresh seal; "" when it does not."""
-        (folder / "c.json").write_bytes(canonical({**content, "seal": seal(content)}))
-        return check(folder / "c.json", self.network, run=True).failure
+from tests.certificate_cases import Small, document, small_in
 
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
-    path = tmp_path_factory.mktemp("small") / "n.onnx"
-    path.write_bytes(to_onnx(random_dense(0, (4, 3))))
-    each = opened(load_network(path, image_shape=(2, 2, 1), classes=3))
-    rungs = rung_set(Ladder(Fraction(1, 50), Fraction(1, 100), 2, 2), IMAGE)
-    label = int(each.evaluator.outputs(rungs.base[None, :]).argmax())
-    proof = LadderProof((Leaf((1,), False), Leaf((-1,), True)))
-    data = certificate(each, rungs, IMAGE, label, "quantised", proof)
-    assert data is not None
-    return Small(json.loads(data), path)
+    return small_in(tmp_path_factory.mktemp("small"))
 
 
 Change = Callable[[dict[str, Any]], object]

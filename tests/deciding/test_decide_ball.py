@@ -17,6 +17,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from relrob import registry
+from relrob.deciding import auto
 from relrob.deciding.choose import solver_for
 from relrob.deciding.decide import Decision, decide
 from relrob.deciding.replay import replay
@@ -216,6 +217,38 @@ def test_a_crash_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
                 reason,
                 "planted",
             )
+
+
+def test_a_survey_that_fails_is_told_and_costs_milp_and_smt_alone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*given: Any) -> None:
+        raise ValueError("a planted error")
+
+    asked: list[str] = []
+    methods = ("bounds", "branch", "milp", "smt")
+    table = (Entry(name, name, "", method=name, regions=("linf",)) for name in methods)
+    monkeypatch.setattr(registry, "SOLVERS", tuple(table))
+
+    def made(name: str) -> Callable[[], Planted]:
+        def give_up(problem: Query[BallSet]) -> Finding:
+            asked.append(name)
+            return Finding(False, (), None, 0, stopped=Reason.BOUNDS)
+
+        return lambda: Planted(give_up)
+
+    monkeypatch.setattr(registry, "load", made)
+    one = replace(PROBLEM, networks=PROBLEM.networks[:1])
+    assert decide(one).verdicts[0].reason is Reason.BOUNDS
+    assert (tuple(asked), caplog.records) == (methods, [])
+    asked.clear()
+    monkeypatch.setattr(auto, "survey", fail)
+    assert decide(one).verdicts[0].reason is Reason.BOUNDS
+    assert asked == ["bounds", "branch"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "the count of open ReLUs stopped with an error on test (a planted error); "
+        "neither MILP nor SMT is asked"
+    ]
 
 
 def test_a_witness_that_is_right_is_refuted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,7 @@ def onnx_emulator(network: Network, data: bytes) -> OnnxEmulator | None:
     """The emulator of a quantised dense `.onnx` network. None, with the reason logged, for any
     other.
 
-    `data`: the file's bytes, read from `network.path` when not given. The emulator is first
+    `data`: the file's bytes; others are refused, with the reason logged. The emulator is first
     compared with onnxruntime on probe images, and the processor's 8-bit products are checked.
     """
     try:
