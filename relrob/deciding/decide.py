@@ -75,8 +75,8 @@ def _decided(query: Query[Points], asked: str | Solver[Any]) -> Decision:
         if verdict.status is Status.NOT_ROBUST and finding.effective == 0 and not finding.proved:
             raise AlarmError(
                 f"{opened.network.path} has a misclassified point of a region in which "
-                f"{solver.name} counted none; nothing is pronounced; please report this with the two "
-                "files"
+                f"{solver.name} counted none; nothing is pronounced; please report this with "
+                "the two files"
             )
         verdicts.append(verdict)
         each.append(_counted(query.points, finding, verdict))

@@ -58,6 +58,15 @@ def test_the_ladder_built_again_is_the_same() -> None:
         assert listed == Knapsack(rungs.costs, rungs.budget).masks(0, 10**6).tolist()
 
 
+def test_more_subsets_than_are_wanted_are_not_listed() -> None:
+    ones, fine = [Fraction(1)] * 40, [Fraction(1, 3**45 + g) for g in range(12)]
+    assert 1000 < Subsets(ones, Fraction(40), 1000).count < 2048
+    assert Subsets(ones, Fraction(2), 10**6).count == 1 + 40 + 780
+    # Beyond 63 bits.
+    assert Subsets(fine, sum(fine, Fraction(0))).count == 4096
+    assert Subsets(fine, sum(fine, Fraction(0)) - Fraction(1, 10**30)).count == 4095
+
+
 def test_nearest_float32() -> None:
     rng = np.random.default_rng(0)
     values = [

@@ -40,7 +40,9 @@ IMAGE = np.array([[[10], [200]], [[90], [255]]], np.uint8)
 
 def dense(label: int) -> Dense:
     """A network that gives every image this label."""
-    return Dense((Layer(np.zeros((4, 3)), np.eye(3)[label] * 10, False),))
+    return Dense(
+        (Layer(np.zeros((4, 3), np.float32), np.eye(3, dtype=np.float32)[label] * 10, False),)
+    )
 
 
 def fixed(label: int) -> FixedNetwork:

@@ -30,6 +30,7 @@ def check_container(path: str, data: bytes, said: str) -> None:
     suffix = Path(path).suffix.lower()
     if said not in _NAMED.get(suffix, (said,) if not suffix else ()):
         raise NoRulesError(f"a {said[:40]} network in a file of the name {suffix[:40]!a}")
+    able: tuple[str, ...] = ("onnx",)
     if data.startswith(_ZIP):
         # Both are zip archives; only the name tells a fixed-point network.
         able = ("fixed",) if suffix == ".npz" else ("keras",)
@@ -37,7 +38,5 @@ def check_container(path: str, data: bytes, said: str) -> None:
         able = ("keras-h5", "keras1-h5")
     elif data[4:8] == b"TFL3":
         able = ("tflite",)
-    else:
-        able = ("onnx",)
     if said not in able:
         raise NoRulesError(f"a {said[:40]} network in a file that starts as {able[0]} does")
