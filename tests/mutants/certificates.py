@@ -215,8 +215,8 @@ MUTANTS = (
     Mutant(
         "checker: any node is delegated",
         "relrob/certificates/checking/reading/litert_dense.py",
-        "or (plain and operator.version in _DELEGATED and (bias is None or bias.ndim == 1))",
-        "or True",
+        "delegate and plain and operator.version in _DELEGATED and (bias is None or bias.ndim == 1)",
+        "delegate",
         (
             "tests/certificates/test_reading_litert.py",
             "tests/certificates/test_reading_litert_rows.py",
