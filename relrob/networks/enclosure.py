@@ -69,7 +69,6 @@ class EnclosedLayer:
     bias: Doubles
     relu: bool
     terms: int
-    most: float = inf
     share: float = 0.0
     moved: float = 0.0
     input_cap: float = inf
@@ -78,6 +77,7 @@ class EnclosedLayer:
     floor: float = -inf
     slack: Doubles | None = None
     off_grid: bool = False
+    most: float = inf
     size: Doubles = field(init=False)
 
     def __post_init__(self) -> None:

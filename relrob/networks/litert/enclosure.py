@@ -153,8 +153,8 @@ def _layer(layer: Int8Full | DynamicFull | FloatFull, kernel: str) -> EnclosedLa
             layer.bias.astype(np.float64),
             layer.relu,
             len(weights) + _EXTRA,
-            MOST_DYNAMIC,
             share=share * LOOSE,
+            most=MOST_DYNAMIC,
             slack=_TINY * ((size * scales).sum(axis=0) + size.sum(axis=0)),
         )
     ratio = float(np.max(scales)) * layer.given.scale / layer.out.scale
