@@ -21,9 +21,11 @@ from tests.make_records import make_header, make_witness
 
 UNIT = Fraction(1, 2550)
 CONFIG = {
-    "dataset": {"name": "mnist", "sha256": "e" * 64},
-    "reference": {"sha256": "b" * 64},
-    "quantised": {"sha256": "c" * 64},
+    "dataset": {"name": "mnist", "split": "test", "sha256": "e" * 64},
+    "reference": {"sha256": "b" * 64, "runtime": "onnxruntime"},
+    "quantised": {"sha256": "c" * 64, "scheme": "dynamic", "runtime": "xnnpack"},
+    "region": {"kind": "linf", "radius": 1.0, "exact": {"radius": "1"}},
+    "time_limit": 4.0,
     "solver": "auto",
     "radius": {"format": 1, "precision": "1/2550"},
 }
@@ -96,8 +98,12 @@ def made_search(
             record = made_record(index)
             store.append(record, views_of(record), 0.5)
         digest = store.digest
-    header = made_header(images, run=digest)
-    header["dataset"]["indices"] = f"0:{images}"
+    region = {**config["region"], "precision": config["radius"]["precision"]}
+    header = made_header(images, run=digest, region=region, time_limit=config["time_limit"])
+    header["dataset"] |= {**config["dataset"], "indices": f"0:{images}"}
+    for name in ("reference", "quantised"):
+        header[name] |= config[name]
+    header["arithmetic"] = config["reference"].get("arithmetic", "float32")
     records = tuple(made_record(index) for index in range(images))
     document = RadiusSummary(header, records, 12.5).json()
     (directory / "radius.json").write_text(json.dumps(document))

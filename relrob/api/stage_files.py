@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, final
 
 import numpy as np
 
 from relrob.attacks.set_file import read_set
-from relrob.errors import StoreError
 from relrob.report.study.shown import Curves, Examples
 from relrob.store.stage_directory import checked_file, finished, missing
 from relrob.store.stage_document import Finished
+from relrob.system.json_file import damage, read_json
 
 _SAMPLES = "adv.npz"
 _CURVES = "cdf.json"
+_ACCEPTED = "distributions that relrob wrote"
 
 
 @final
@@ -30,16 +30,10 @@ class StageFiles:
         path = self._file(group, _CURVES, axes)
         if path is None:
             return None
-        try:
-            found = {
-                name: np.asarray(values, np.float64)
-                for name, values in json.loads(path.read_text(encoding="utf-8")).items()
-            }
+        document = read_json(path, _ACCEPTED)
+        with damage(path, _ACCEPTED):
+            found = {name: np.asarray(each, np.float64) for name, each in document.items()}
             return Curves(found.pop("grid"), found)
-        except (ValueError, KeyError, AttributeError) as error:
-            raise StoreError(
-                f"{path} has no distributions ({error})", "a file that relrob wrote"
-            ) from error
 
     def examples(self, group: str, **axes: Any) -> Examples | None:
         """The examples of the first stage of a group with these axes. Raises StoreError,

@@ -4,6 +4,7 @@ them to other networks."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from relrob.domain.arrays import Bools, Floats, Ints, read_only
 from relrob.domain.network import Layout, Network
 from relrob.domain.region import Norm
 from relrob.errors import DatasetError
+
+_MOST_OUTPUTS: Final = 1 << 20  # of a network of which only the labels of some images are known
 
 
 @dataclass(frozen=True)
@@ -98,8 +101,12 @@ class AdversarialSet:
         last = self.origin.classes - 1
         if name == "labels":
             return 0, last
-        # A network may have more outputs than the data have classes, and NaN is no class.
-        return (-1 if name in ("clean", "found") else 0), 2**62
+        if name not in ("clean", "found", "targets"):
+            return 0, 2**62
+        # NaN is no class. A network may have more outputs than the data have labels, where these
+        # are all that is known.
+        outputs = last if self.origin.classes_known else max(last, _MOST_OUTPUTS - 1)
+        return (0 if name == "targets" else -1), outputs
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -12,7 +12,7 @@ from typing import Any, Final
 from relrob.audit.facts import Facts, facts_of
 from relrob.audit.rows import COLUMNS, READERS, Row
 from relrob.errors import StoreError, UsageError
-from relrob.system.files import disk_errors, read_regular
+from relrob.system.json_file import read_json, read_text
 
 DOCUMENT: Final = "audit.json"
 IMAGES: Final = "images.csv"
@@ -102,28 +102,15 @@ def _short(value: Any) -> str:
 
 def _document(path: Path) -> dict[str, Any]:
     """audit.json. Raises StoreError."""
-    try:
-        found = json.loads(_text(path))
-    except ValueError as error:
-        raise StoreError(f"{path} is no JSON", "an audit.json that relrob wrote") from error
+    found = read_json(path, "an audit.json that relrob wrote")
     if not isinstance(found, dict) or "verdict" not in found:
         raise StoreError(f"{path} is no audit", "an audit.json that relrob wrote")
     return found
 
 
-def _text(path: Path) -> str:
-    """A file as text. Raises StoreError."""
-    with disk_errors(path, "read"):
-        data = read_regular(path)
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        raise StoreError(f"{path} is no text", "a file that relrob audit wrote") from error
-
-
 def _rows(path: Path) -> tuple[Row, ...]:
     """The rows of images.csv. Raises StoreError."""
-    lines = csv.DictReader(_text(path).splitlines())
+    lines = csv.DictReader(read_text(path, "an images.csv of relrob audit").splitlines())
     missing = [name for name in _NEEDED if name not in (lines.fieldnames or ())]
     if missing:
         raise StoreError(f"{path} has no column {missing[0]}", "an images.csv of relrob audit")

@@ -22,6 +22,7 @@ from relrob.cli.common import (
     memory_option,
     output_option,
     print_json,
+    say,
     typed,
     workers_option,
 )
@@ -202,7 +203,7 @@ def command(
         print_json(document)
     elif not quiet:
         click.echo(load("relrob.report.audit.words:terminal")(document, columns()))
-        click.echo(f"\nDirectory: {result.directory}")
+        say(f"\nDirectory: {result.directory}")
     if os.environ.get("GITHUB_ACTIONS"):
         for line in load("relrob.report.audit.github:tell")(document, os.environ):
             click.echo(line, err=as_json)

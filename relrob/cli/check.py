@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
-from relrob.cli.common import common_options, memory_option, print_json
-from relrob.errors import capped, printable
+from relrob.cli.common import common_options, memory_option, print_json, say
+from relrob.errors import capped
 from relrob.registry import load
 
 
@@ -65,9 +65,9 @@ def command(
         print_json([{**asdict(report), "valid": report.valid} for report in reports])
     for report in reports if not as_json else ():
         if not (quiet and report.valid):
-            click.echo(printable(f"{report.path}: {_words(report)}"))
+            say(f"{report.path}: {_words(report)}")
         for words in report.verified if not quiet else ():
-            click.echo(printable(f"  {words}"))
+            say(f"  {words}")
     worst = {report.status for report in reports}
     sys.exit(1 if "invalid" in worst else 3 if "sampled" in worst else 0)
 

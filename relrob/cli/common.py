@@ -17,6 +17,7 @@ from relrob.cli import completion
 from relrob.compress.table import QUANTISERS
 from relrob.errors import UsageError, printable
 from relrob.registry import load, names
+from relrob.system.files import readable
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -65,6 +66,12 @@ def echo_page(text: str, form: str) -> None:
         width = shutil.get_terminal_size((80, 24)).columns
         text = load("relrob.report.narrow:narrowed")(text, width)
     click.echo(printable(text, keep="\r\n"), nl=False)
+
+
+def say(text: str) -> None:
+    """Print words, and the paths and names in them, on standard output: nothing in them that a
+    terminal could obey stays. Bytes of a path that are no UTF-8 appear as \\xNN."""
+    click.echo(readable(text, keep="\n"))
 
 
 def typed(**options: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from relrob.cli import completion
-from relrob.cli.common import common_options, memory_option, print_json
+from relrob.cli.common import common_options, memory_option, print_json, say
 from relrob.domain.events import Event, Listener, silent
 from relrob.errors import printable
 from relrob_datasets import Dataset, Listing, catalogue, check, fetch
@@ -42,7 +42,7 @@ def list_command(as_json: bool, quiet: bool) -> None:
         images = ", ".join(f"{split} {count}" for split, count in row.splits)
         where = str(row.path) if row.here else f"relrob datasets get {row.name}"
         numbers = f"{images:<27}{_shape(row.image_shape):<10}{_size(row):>9}"
-        click.echo(f"{row.name:<15}{row.state:<10}{numbers}  {where}")
+        say(f"{row.name:<15}{row.state:<10}{numbers}  {where}")
     if not quiet:
         for row in rows:
             click.echo(f"{row.name}: {row.credit}; {row.licence}")
@@ -73,7 +73,7 @@ def get_command(name: str, from_path: Path | None, as_json: bool, quiet: bool) -
         print_json(_row_json(row))
     elif not quiet:
         splits = ", ".join(row.here) or "no whole split"
-        click.echo(f"{name}: {splits} in {folder} ({_size(row)}; {row.licence})")
+        say(f"{name}: {splits} in {folder} ({_size(row)}; {row.licence})")
 
 
 @command.command("verify")
@@ -111,9 +111,9 @@ def verify_command(
         for data in checked:
             shape = _shape(data.image_shape)
             images = f"{len(data)} images of {shape}, {data.classes} classes"
-            click.echo(printable(f"{data.name} {data.split}: {images}, sha256 {data.sha256}"))
+            say(f"{data.name} {data.split}: {images}, sha256 {data.sha256}")
             for sentence in data.reading.sentences:
-                click.echo(printable(sentence))
+                say(sentence)
 
 
 def _row_json(row: Listing) -> dict[str, object]:

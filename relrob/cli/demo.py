@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from relrob.cli.common import columns, common_options, print_json
+from relrob.cli.common import columns, common_options, print_json, say
 from relrob.registry import load
 
 
@@ -40,11 +40,11 @@ def command(out: Path | None, as_json: bool, quiet: bool) -> None:
             continue
         click.echo(("" if number == 1 else "\n") + f"{number}. {step.title}")
         for words in step.sentences:
-            click.echo(_filled(words, width))
+            say(_filled(words, width))
         if step.picture:
             click.echo(f"\n{step.picture}")
         if step.command:
-            click.echo(f"\n  $ {step.command}")
+            say(f"\n  $ {step.command}")
 
 
 def _filled(text: str, width: int) -> str:

@@ -17,8 +17,8 @@ from relrob.cli.common import (
     ladder_options,
     memory_option,
     print_json,
+    say,
 )
-from relrob.errors import printable
 from relrob.registry import load
 
 
@@ -85,6 +85,6 @@ def _print(found: dict[str, Any]) -> None:
     parts = [f"{'' if found[name] else 'NOT '}{name}" for name in ("complete", "covering")]
     click.echo(f"{', '.join(parts)}; the longest path has {found['longest']} manipulations")
     for note in found["image"].get("notes", ()):
-        click.echo(printable(note))
+        say(note)
     for name in found["files"]:
-        click.echo(printable(f"wrote {name}"))
+        say(f"wrote {name}")

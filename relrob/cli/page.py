@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from relrob.cli.common import common_options, print_json
-from relrob.errors import UsageError, printable
+from relrob.cli.common import common_options, print_json, say
+from relrob.errors import UsageError
 from relrob.registry import load
 
 
@@ -47,4 +47,4 @@ def command(directories: tuple[Path, ...], output: Path | None, as_json: bool, q
         print_json({"pages": paths})
     elif not quiet:
         for path in paths:
-            click.echo(printable(path))
+            say(path)

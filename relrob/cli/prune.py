@@ -15,6 +15,7 @@ from relrob.cli.common import (
     input_options,
     memory_option,
     print_json,
+    say,
     typed,
 )
 from relrob.cli.progress import progress
@@ -125,7 +126,7 @@ def command(reference: Path, output: Path, as_json: bool, quiet: bool, **options
         print_json(summary)
     elif not quiet:
         share = f", {summary['density']:.1%} of the weights stay" if "density" in summary else ""
-        click.echo(
+        say(
             f"{output}: {summary['method']}{share}, {summary['accuracy']:.2%} of "
             f"{summary['images']:,} test images right"
         )

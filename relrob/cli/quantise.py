@@ -15,12 +15,12 @@ from relrob.cli.common import (
     input_options,
     memory_option,
     print_json,
+    say,
     typed,
 )
 from relrob.cli.progress import progress
 from relrob.compress.calibration import DEFAULT_COUNT
 from relrob.compress.table import QUANTISERS
-from relrob.errors import printable
 from relrob.registry import load, names
 
 
@@ -94,10 +94,10 @@ def command(reference: Path, output: Path, as_json: bool, quiet: bool, **options
         print_json(summary)
     elif not quiet:
         own = summary.get("data", {}).get("labels") == "reference"
-        click.echo(
+        say(
             f"{output}: {summary['scheme']}, {summary['bytes']:,} bytes, "
             f"{summary['accuracy']:.2%} of {summary['images']:,} test images "
             f"{'labelled as by the reference' if own else 'right'} on {summary['runtime']}"
         )
         if summary["calibration"]:
-            click.echo(printable(f"calibrated on {summary['calibration']}"))
+            say(f"calibrated on {summary['calibration']}")

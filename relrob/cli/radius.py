@@ -23,6 +23,7 @@ from relrob.cli.common import (
     print_json,
     quantise_option,
     runtime_option,
+    say,
     typed,
     workers_option,
 )
@@ -135,4 +136,4 @@ def command(
         print_json(result.json())
     elif not quiet:
         click.echo(load("relrob.report.radius.terminal:rendered")(result.summary))
-        click.echo(f"\nDirectory: {result.directory}")
+        say(f"\nDirectory: {result.directory}")

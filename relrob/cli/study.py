@@ -16,6 +16,7 @@ from relrob.cli.common import (
     format_option,
     memory_option,
     print_json,
+    say,
     typed,
     worker_options,
 )
@@ -135,7 +136,7 @@ def run_command(
     elif not quiet:
         done = sum(group["done"] for group in found.get("groups", ()))
         count = f"{len(found['cells'])} runs" if "cells" in found else f"{done} stages"
-        click.echo(f"{count}. Tables: relrob study show {directory}")
+        say(f"{count}. Tables: relrob study show {directory}")
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -179,7 +180,7 @@ def figures_command(directory: Path, output: Path, as_json: bool, quiet: bool) -
     if as_json:
         print_json({"folder": str(output), "files": drawn})
     elif not quiet:
-        click.echo(f"{len(drawn)} files in {output}: {', '.join(drawn)}")
+        say(f"{len(drawn)} files in {output}: {', '.join(drawn)}")
 
 
 @command.command("export")
@@ -225,7 +226,7 @@ def export_command(
     if as_json:
         print_json({"path": str(output), what: lines})
     elif not quiet:
-        click.echo(f"{lines} {what} in {output}")
+        say(f"{lines} {what} in {output}")
 
 
 @command.command("import")
@@ -249,4 +250,4 @@ def import_command(source: Path, out: Path, as_json: bool, quiet: bool) -> None:
     if as_json:
         print_json({"directory": str(out), "added": added, "there": there})
     elif not quiet:
-        click.echo(f"{added} stages added to {out}, {there} were there already")
+        say(f"{added} stages added to {out}, {there} were there already")

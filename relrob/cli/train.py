@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from relrob.cli import completion
-from relrob.cli.common import common_options, print_json
+from relrob.cli.common import common_options, print_json, say
 from relrob.cli.progress import progress
 from relrob.compress.in_training.parse import METHODS
 from relrob.registry import load
@@ -120,7 +120,7 @@ def command(
     if as_json:
         print_json(summary)
     elif not quiet:
-        click.echo(
+        say(
             f"{output}: {summary['arch']}, {summary['accuracy']:.2%} of {summary['images']:,} "
             f"test images right, {summary['seconds']:.0f} s"
         )

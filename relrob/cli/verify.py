@@ -23,6 +23,7 @@ from relrob.cli.common import (
     print_json,
     quantise_option,
     runtime_option,
+    say,
     typed,
     worker_options,
 )
@@ -199,4 +200,4 @@ def command(
         print_json(result.json())
     elif not quiet:
         click.echo(load("relrob.report.run.terminal:rendered")(result.summary))
-        click.echo(f"\nRun directory: {result.directory}")
+        say(f"\nRun directory: {result.directory}")

@@ -15,11 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from relrob.errors import StoreError
-from relrob.system.files import disk_errors, write_atomic
+from relrob.system import json_file
+from relrob.system.files import write_atomic
+from relrob.system.json_file import read_json
 
 FILE: Final = "evidence.json"
 _FORMAT: Final = 1
+_ACCEPTED: Final = "an evidence.json that relrob wrote"
+_HINT: Final = "delete it"
 _PICTURE: Final = re.compile(r"data:image/png;base64,[A-Za-z0-9+/]+={0,2}")
 
 
@@ -58,10 +61,8 @@ def read_evidence(directory: Path) -> Evidence:
     path = directory / FILE
     if not path.is_file():
         return Evidence()
-    with disk_errors(path, "read"):
-        text = path.read_text(encoding="utf-8", errors="replace")
+    document = read_json(path, _ACCEPTED, _HINT)
     with damage(directory):
-        document = json.loads(text)
         if document.pop("format") != _FORMAT:
             raise ValueError("another format")
         for name in ("flips", "pictures"):
@@ -72,9 +73,5 @@ def read_evidence(directory: Path) -> Evidence:
 @contextmanager
 def damage(directory: Path) -> Iterator[None]:
     """Errors from values that are not those of an evidence.json become StoreError."""
-    try:
+    with json_file.damage(directory / FILE, _ACCEPTED, _HINT):
         yield
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise StoreError(
-            f"{directory / FILE} is damaged", "an evidence.json that relrob wrote", "delete it"
-        ) from error

@@ -19,6 +19,14 @@ LEADING: Final = (
 )
 
 
+# Entries of a network and of the data set that decide no record, so no store seals them.
+UNSEALED: Final = (
+    *("path", "accuracy", "modelled", "black_box", "conversion", "runtime_details"),
+    "input_from",
+)
+UNSEALED_DATA: Final = ("images", "indices", "notes", "named_by", "classes")
+
+
 @dataclass(frozen=True)
 class DatasetHeader:
     """The data set of a run, and the number of `images` that it was asked for.

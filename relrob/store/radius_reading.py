@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,10 +10,11 @@ from typing import Any
 
 from relrob.domain.record import WitnessView, by_network
 from relrob.errors import StoreError
+from relrob.store.header_check import check_header
 from relrob.store.images import asked
 from relrob.store.radius_directory import RadiusStore
 from relrob.store.radius_summary import RadiusSummary
-from relrob.system.files import disk_errors
+from relrob.system.json_file import damage, read_json
 
 # What makes two searches or runs about the same networks and the same data.
 _PAIR = ("dataset", "reference", "quantised")
@@ -41,21 +41,28 @@ def open_radius(directory: Path) -> Iterator[RadiusData]:
                 "a finished search",
                 "relrob radius again",
             )
-        with disk_errors(path, "read"):
-            text = path.read_text(encoding="utf-8", errors="replace")
+        accepted = "a radius.json that relrob radius wrote"
+        document = read_json(path, accepted)
         kept = store.records()
-        try:
-            document = json.loads(text)
+        with damage(path, accepted):
             if document["run"] != store.digest:
                 raise ValueError("of another search")
+            check_header(path, _header(document), _config(store.config), store.digest)
             indices = asked(document)
             wanted = tuple(kept if indices is None else indices)
             summary = RadiusSummary.of(document, tuple(kept[index] for index in wanted))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise StoreError(
-                f"{path} is damaged", "a radius.json that relrob radius wrote"
-            ) from error
         yield RadiusData(summary, store.config, by_network(store.witnesses))
+
+
+def _header(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The header of radius.json as that of a summary.json; attacks are named in another form."""
+    return {key: value for key, value in document.items() if key != "attacks"}
+
+
+def _config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration, with the precision where the header has it."""
+    region = {**config.get("region", {}), "precision": config["radius"]["precision"]}
+    return {**config, "region": region}
 
 
 def same_pair(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -143,6 +143,12 @@ class Store:
         self.close()
 
     @property
+    def run(self) -> str | None:
+        """The digest that a summary.json beside it names; None for one of before seals, whose
+        summary has that of another configuration."""
+        return self.digest if self._checked.version >= older.SEALED else None
+
+    @property
     def older(self) -> frozenset[int]:
         """Indices of the images that an older relrob decided, without seals."""
         return self._checked.older

@@ -18,11 +18,22 @@ from relrob.store.stage_directory import (
     missing,
 )
 from relrob.store.stage_document import DOCUMENT, Finished, is_digest, is_plain, stage_of, text_of
-from relrob.system.files import atomic_path, check_writable, disk_errors, sha256_bytes, write_atomic
+from relrob.system.files import (
+    atomic_path,
+    check_writable,
+    disk_errors,
+    open_regular,
+    sha256_bytes,
+    write_atomic,
+)
 
-# The most bytes of one file of a stage, and of a stage.json.
+# The most bytes of one file of a stage, of one JSON file, and of all JSON files together. The 679
+# stages of reports/zhao2018 have 1,267 bytes of stage.json at most and 11,534 of cdf.json.
 LARGEST: Final = 1 << 30
-_MOST_TEXT: Final = 1 << 26
+_MOST_TEXT: Final = 1 << 22
+_ALL_TEXT: Final = 1 << 26
+# The most bytes of JSON that one packed byte may stand for; those stages have 9 at most.
+_RATIO: Final = 100
 _CLOCK: Final = (1980, 1, 1, 0, 0, 0)
 
 
@@ -62,7 +73,11 @@ def unpack(source: Path, directory: Path) -> tuple[int, int]:
     another result than the directory has. Stages added until an error stay.
     """
     try:
-        with disk_errors(source, "read"), zipfile.ZipFile(source) as archive:
+        with (
+            disk_errors(source, "read"),
+            open_regular(source) as file,
+            zipfile.ZipFile(file) as archive,
+        ):
             sizes = _members(archive, source)
             stages = {digest: _stage(archive, source, digest, sizes[digest]) for digest in sizes}
             there = {digest for digest in stages if document(directory, digest) is not None}
@@ -86,14 +101,25 @@ def unpack(source: Path, directory: Path) -> tuple[int, int]:
 def _members(archive: zipfile.ZipFile, source: Path) -> dict[str, dict[str, int]]:
     """Digest to the names of its files and their sizes. Raises StoreError for any other name."""
     found: dict[str, dict[str, int]] = {}
+    left = _ALL_TEXT
     for info in archive.infolist():
         digest, _, name = info.filename.partition("/")
         if not is_digest(digest) or not is_plain(name) or name in found.get(digest, {}):
             raise StoreError(f"{source} holds {info.filename!r}", "files of stages, DIGEST/NAME")
-        most = _MOST_TEXT if name == DOCUMENT else LARGEST
+        text = name.endswith(".json")
+        most = min(_MOST_TEXT, _RATIO * info.compress_size) if text else LARGEST
+        left -= info.file_size if text else 0
         if info.file_size > most:
+            packed = f", packed in {info.compress_size:,}" if text else ""
             raise StoreError(
-                f"{source}: {info.filename} has {info.file_size:,} bytes", f"{most:,} at most"
+                f"{source}: {info.filename} has {info.file_size:,} bytes{packed}",
+                f"{most:,} at most",
+            )
+        if left < 0:
+            raise StoreError(
+                f"{source} has more than {_ALL_TEXT:,} bytes of JSON",
+                "fewer stages in one file",
+                "relrob study export --only GROUP",
             )
         found.setdefault(digest, {})[name] = info.file_size
     return found
@@ -103,7 +129,7 @@ def _stage(archive: zipfile.ZipFile, source: Path, digest: str, names: Collectio
     """The document of one stage, which names its files; some may be left out. Raises StoreError."""
     if DOCUMENT not in names:
         raise StoreError(f"{source}: stage {digest[:12]} has no {DOCUMENT}", "a whole file")
-    text = archive.read(f"{digest}/{DOCUMENT}").decode("utf-8", "replace")
+    text = _bytes(archive, f"{digest}/{DOCUMENT}").decode("utf-8", "replace")
     done = stage_of(text, f"{source}: {digest[:12]}")
     if done.digest != digest or not {*names} <= {*done.files, DOCUMENT}:
         raise StoreError(
@@ -152,7 +178,7 @@ def _add(
     for name in missing(directory, done):
         if name not in names:
             continue
-        data = archive.read(f"{done.digest}/{name}")
+        data = _bytes(archive, f"{done.digest}/{name}")
         if sha256_bytes(data) != done.files[name]:
             raise StoreError(
                 f"{source}: {name} of stage {done.digest[:12]} is damaged",
@@ -161,6 +187,14 @@ def _add(
         write_atomic(folder / name, data)
     if not there:
         write_atomic(folder / DOCUMENT, text_of(done))
+
+
+def _bytes(archive: zipfile.ZipFile, name: str) -> bytes:
+    """A member, of which no more is unpacked than the directory of the archive says: `read` of the
+    whole unpacks all that there is before it looks."""
+    info = archive.getinfo(name)
+    with archive.open(info) as file:
+        return file.read(info.file_size)
 
 
 def _write(archive: zipfile.ZipFile, name: str, data: bytes) -> None:

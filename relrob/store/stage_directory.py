@@ -16,8 +16,17 @@ from typing import Final
 
 from relrob.domain.stage import Stage
 from relrob.errors import StoreError
-from relrob.store.stage_document import DOCUMENT, Finished, Row, is_plain, stage_of, text_of
+from relrob.store.stage_document import (
+    DOCUMENT,
+    REMEDY,
+    Finished,
+    Row,
+    is_plain,
+    stage_of,
+    text_of,
+)
 from relrob.system.files import disk_errors, sha256_file, write_atomic
+from relrob.system.json_file import read_text
 
 FOLDER: Final = "stages"
 
@@ -71,8 +80,7 @@ def document(directory: Path, digest: str) -> Finished | None:
     path = folder_of(directory, digest) / DOCUMENT
     if not path.is_file():
         return None
-    with disk_errors(path, "read"):
-        text = path.read_text(encoding="utf-8", errors="replace")
+    text = read_text(path, f"a {DOCUMENT} that relrob wrote", REMEDY)
     done = stage_of(text, str(path))
     if done.digest != digest:
         raise StoreError(

@@ -18,6 +18,7 @@ from relrob.errors import StoreError
 from relrob.system.files import sha256_bytes
 
 DOCUMENT: Final = "stage.json"
+REMEDY: Final = "delete its folder: it is made again"
 _FORMAT: Final = 2
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -131,5 +132,5 @@ def stage_of(text: str, where: str) -> Finished:
     raise StoreError(
         f"{where} is damaged, or of another version",
         f"a {DOCUMENT} that relrob wrote",
-        "delete its folder: it is made again",
+        REMEDY,
     ) from problem

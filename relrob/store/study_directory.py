@@ -14,11 +14,13 @@ from relrob.domain.verdict import Status
 from relrob.errors import StoreError
 from relrob.store import older
 from relrob.store.header import LEADING, Header
+from relrob.store.header_check import check_header
 from relrob.store.images import asked
 from relrob.store.run_directory import FILE, Store
 from relrob.store.summarise import summarise
 from relrob.store.summary import Summary
-from relrob.system.files import disk_errors, write_atomic
+from relrob.system.files import write_atomic
+from relrob.system.json_file import damage, read_json
 
 INDEX: Final = "study.json"
 _FORMAT: Final = 1
@@ -73,6 +75,7 @@ def read_study(directory: Path) -> tuple[StudyHead, list[CellResult]]:
     cells = []
     for entry in index["cells"]:
         place = directory / entry["directory"]
+        _check(directory / INDEX, entry["header"], place)
         cells.append(_read(place, entry["grid"], entry["options"], entry["header"]))
     return StudyHead(**{key: index[key] for key in _HEAD}), cells
 
@@ -91,27 +94,29 @@ def read_runs(directories: Sequence[Path]) -> list[CellResult]:
 def _read_run(directory: Path) -> CellResult:
     """The run in a directory, with the header of its summary.json; an interrupted run has its store
     alone."""
-    with Store.read(directory) as store:
+    path, accepted = directory / "summary.json", "a summary.json that relrob verify wrote"
+    with Store.read(directory) as store, damage(directory / FILE, "a store that relrob wrote"):
         header = store.config
         header["dataset"]["images"] = len(store.done())
-    path = directory / "summary.json"
     if path.is_file():
-        with disk_errors(path):
-            text = path.read_text()
-        try:
-            header = {name: json.loads(text)[name] for name in (*LEADING, "effective_rule")}
-            Header.of(header)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise StoreError(
-                f"{path} is damaged", "a summary.json that relrob verify wrote"
-            ) from error
-    known = Header.of(header)
+        document = read_json(path, accepted)
+        with damage(path, accepted):
+            header = {name: document[name] for name in (*LEADING, "effective_rule")}
+        _check(path, header, directory)
+    with damage(path if path.is_file() else directory / FILE, accepted):
+        known = Header.of(header)
     options = {
         "dataset": known.dataset.name,
         "radius": known.region.radius,
         "step": known.region.step,
     }
     return _read(directory, directory.resolve().name, options, header)
+
+
+def _check(path: Path, header: Mapping[str, Any], place: Path) -> None:
+    """Hold the header in a file against the store in the directory `place`. Raises StoreError."""
+    with Store.read(place) as store:
+        check_header(path, header, store.config, store.run)
 
 
 def _read(place: Path, grid: str, options: dict[str, Any], header: Mapping[str, Any]) -> CellResult:
@@ -193,22 +198,20 @@ def read_index(directory: Path) -> dict[str, Any]:
             f"{directory} is not the directory of a study",
             f"one with a {INDEX} that relrob study run wrote",
         )
-    with disk_errors(path):
-        text = path.read_text()
-    index: Any = None
+    accepted = f"a {INDEX} that relrob study run wrote"
+    index: Any = read_json(path, accepted)
     try:
-        index = json.loads(text)
         whole = isinstance(index, dict) and index.get("format") == _FORMAT
         whole = whole and all(isinstance(index.get(key), str) for key in _HEAD)
         whole = whole and all(
             set(cell) == _KEYS
+            and isinstance(cell["grid"], str)
+            and isinstance(cell["options"], dict)
             and (directory / cell["directory"]).resolve().is_relative_to(directory.resolve())
             for cell in index["cells"]
         )
     except (ValueError, KeyError, TypeError):
         whole = False
     if not whole:
-        raise StoreError(
-            f"{path} is damaged, or of another version", f"a {INDEX} that relrob study run wrote"
-        )
+        raise StoreError(f"{path} is damaged, or of another version", accepted)
     return {key: index[key] for key in (*_HEAD, "cells")}

@@ -24,6 +24,7 @@ from relrob.regions.extent import check_region
 from relrob.registry import load
 from relrob.relative.sets import Effective
 from relrob.store.configuration import canonical
+from relrob.store.header import UNSEALED
 from relrob.store.images import spelled
 from relrob.store.run_directory import Store
 from relrob.study.data import notes, planned
@@ -289,11 +290,7 @@ def _effective(request: Request, region: Region) -> Effective:
 
 def _identity(described: dict[str, Any]) -> dict[str, Any]:
     """What makes a network the same network, wherever its file lies and whatever is known of it."""
-    told = (
-        *("path", "accuracy", "modelled", "black_box", "conversion", "runtime_details"),
-        "input_from",
-    )
-    return {key: value for key, value in described.items() if key not in told}
+    return {key: value for key, value in described.items() if key not in UNSEALED}
 
 
 def _shown_path(request: Request, name: str, network: Network) -> str:

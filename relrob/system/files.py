@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import platformdirs
 
@@ -21,7 +22,7 @@ from relrob.errors import RelrobError, StoreError, printable
 _PREFIX = ".relrob-partial-"
 _LOCK = ".relrob-in-use"
 log = logging.getLogger(__name__)
-_NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES)
+_NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EINVAL)
 NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 DESCRIPTORS = "ulimit -n 1024, which lets a program open more files"
 
@@ -42,13 +43,20 @@ def read_regular(path: Path, most: int | None = None) -> bytes:
 
     Raises OSError for a longer file, and for a pipe or a device, which might never answer or end.
     """
-    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
-        size = os.fstat(file.fileno())
-        if not stat.S_ISREG(size.st_mode):
-            raise OSError(errno.EINVAL, "it is no regular file")
-        if most is not None and size.st_size > most:
-            raise OSError(errno.EFBIG, f"it has {size.st_size:,} bytes, more than {most:,}")
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if most is not None and size > most:
+            raise OSError(errno.EFBIG, f"it has {size:,} bytes, more than {most:,}")
         return file.read()
+
+
+@contextmanager
+def open_regular(path: Path) -> Iterator[BinaryIO]:
+    """A regular file, open to be read. Raises OSError for a pipe, a device or a directory."""
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        yield file
 
 
 def sha256_path(path: Path) -> str:
@@ -66,14 +74,14 @@ def sha256_path(path: Path) -> str:
     return digest.hexdigest()
 
 
-def readable(name: str | Path) -> str:
-    """A file name as text for people and JSON. Bytes that are no UTF-8 appear as \\xNN, characters
-    that a terminal could obey as \\uNNNN.
+def readable(name: str | Path, keep: str = "") -> str:
+    """A file name, or text with some in it, as text for people and JSON. Bytes that are no UTF-8
+    appear as \\xNN, characters that a terminal could obey as \\uNNNN. Characters in `keep` stay.
 
     >>> readable("caf\\udce9.npz")
     'caf\\\\xe9.npz'
     """
-    return printable(os.fsencode(name).decode("utf-8", "backslashreplace"))
+    return printable(os.fsencode(name).decode("utf-8", "backslashreplace"), keep)
 
 
 def cache_dir() -> Path:

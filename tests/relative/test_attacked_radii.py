@@ -4,7 +4,6 @@ radii and witnesses do, a record goes on where it was cut; and the referees that
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -284,10 +283,15 @@ def test_a_mistake_is_one_line(
 def test_a_search_that_read_the_pixels_otherwise_is_refused(
     made: Callable[[str], Path], case: Case, tmp_path: Path
 ) -> None:
-    search = tmp_path / "search"
-    shutil.copytree(made("linf"), search)
-    document = json.loads((search / "radius.json").read_text(encoding="utf-8"))
-    document["quantised"]["input"] = {"factor": 255.0}
+    search, read = tmp_path / "search", {"factor": 255.0}
+    document = json.loads((made("linf") / "radius.json").read_text(encoding="utf-8"))
+    document["quantised"]["input"] = read
+    with RadiusStore.read(made("linf")) as old:
+        config = {**old.config, "quantised": {**old.config["quantised"], "input": read}}
+        with RadiusStore.open(search, config) as store:
+            for index, record in old.records().items():
+                store.append(record, tuple(old.witnesses(index)), 1.0)
+            document["run"] = store.digest
     (search / "radius.json").write_text(json.dumps(document), encoding="utf-8")
     with pytest.raises(UsageError, match="pixels in its own way"):
         attack(search, tmp_path / "record.jsonl", case)

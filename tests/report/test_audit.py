@@ -258,7 +258,8 @@ def test_a_baseline_of_another_kind_is_refused(
     ("name", "text", "words"),
     [
         ("audit.json", None, "cannot read"),
-        ("audit.json", "{", "is no JSON"),
+        ("audit.json", "{", "is damaged"),
+        ("audit.json", "[" * 200_000, "nested too deep"),
         ("audit.json", "[]", "is no audit"),
         ("images.csv", "index,label\n1,2\n", "has no column reference_label"),
         ("images.csv", ",".join(COLUMNS) + "\nx,1,1,1\n", "invalid literal"),

@@ -4,7 +4,10 @@ and never the results of two machines mixed."""
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import struct
+import tracemalloc
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ import pytest
 
 from relrob.domain.stage import Stage, canonical, stage_digest
 from relrob.errors import StoreError
+from relrob.store import stage_archive
 from relrob.store.stage_archive import pack, unpack
 from relrob.store.stage_directory import every, finished, folder_of, keep
 from relrob.store.stage_document import DOCUMENT, is_plain
@@ -167,3 +171,58 @@ def test_results_of_two_machines_are_not_mixed(study: Path, tmp_path: Path, text
             with pytest.raises(StoreError, match="two results of stage"):
                 unpack(tmp_path / name, mine)
             assert list(every(mine)) == [FIRST.digest]
+
+
+def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.zip")
+    with pytest.raises(StoreError, match=r"pipe\.zip: it is no regular file"):
+        unpack(tmp_path / "pipe.zip", tmp_path / "elsewhere")
+
+
+def bomb(path: Path, text: str, method: int = zipfile.ZIP_DEFLATED) -> Path:
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr(f"{0:064x}/{DOCUMENT}", text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "method", "words"),
+    [
+        ("[" + "{}," * 2_000_000 + "{}]", zipfile.ZIP_DEFLATED, "packed in"),
+        ("[" + "{}," * 2_000_000 + "{}]", zipfile.ZIP_STORED, "4,194,304 at most"),
+        ("[" + "{}," * 100_000 + "{}]", zipfile.ZIP_DEFLATED, "packed in"),
+    ],
+)
+def test_no_more_of_a_document_is_unpacked_than_a_stage_writes(
+    tmp_path: Path, text: str, method: int, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(*_: object) -> None:
+        raise AssertionError("it was read")
+
+    path = bomb(tmp_path / "bomb.zip", text, method)
+    monkeypatch.setattr(zipfile.ZipFile, "open", read)
+    with pytest.raises(StoreError, match=words):
+        unpack(path, tmp_path / "elsewhere")
+
+
+def test_all_documents_together_are_bounded(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pack(study, tmp_path / "one.zip")
+    monkeypatch.setattr(stage_archive, "_ALL_TEXT", 500)
+    with pytest.raises(StoreError, match="more than 500 bytes of JSON"):
+        unpack(tmp_path / "one.zip", tmp_path / "elsewhere")
+
+
+def test_a_member_that_is_longer_than_it_says_is_not_unpacked_whole(tmp_path: Path) -> None:
+    path = bomb(tmp_path / "bomb.zip", "[" + "{}," * 5_000_000 + "{}]")
+    size = struct.pack("<I", 15_000_004)
+    data = path.read_bytes()
+    assert data.count(size) == 2
+    path.write_bytes(data.replace(size, struct.pack("<I", 1000)))
+    tracemalloc.start()
+    with pytest.raises(StoreError, match="damaged"):
+        unpack(path, tmp_path / "elsewhere")
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 2_000_000

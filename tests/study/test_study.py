@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import json
 import os
@@ -245,6 +246,16 @@ def test_directories_that_are_no_study(case: Case, tmp_path: Path) -> None:
     for broken in several:
         (out / "study.json").write_text(json.dumps(broken))
         with pytest.raises(StoreError, match="damaged"):
+            show(out)
+    for data in (b"[" * 200_000, b"\xff{}", b"9" * 5000):
+        (out / "study.json").write_bytes(data)
+        with pytest.raises(StoreError, match=r"study\.json is damaged"):
+            show(out)
+    for key, value in (("scheme", "int4"), ("sha256", "0" * 64), ("accuracy", 2)):
+        edited = copy.deepcopy(index)
+        edited["cells"][0]["header"]["quantised"][key] = value
+        (out / "study.json").write_text(json.dumps(edited))
+        with pytest.raises(StoreError, match=rf"study\.json .*quantised\.{key}"):
             show(out)
     index["cells"][0]["directory"] = "../elsewhere"
     (out / "study.json").write_text(json.dumps(index))

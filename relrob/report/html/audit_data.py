@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,9 @@ from typing import Any, Final
 
 from relrob.audit.rows import Row
 from relrob.errors import StoreError
-from relrob.system.files import disk_errors
+from relrob.system.json_file import damage, read_json, read_text
 
+_ACCEPTED: Final = "files that relrob audit wrote"
 _NEEDED: Final = ("verdict", "sentences", "rules", "pair", "weights", "runtimes", "robustness")
 
 
@@ -30,20 +30,13 @@ def read_audit(directory: Path) -> AuditData:
     path, table = directory / "audit.json", directory / "images.csv"
     if not path.is_file():
         raise StoreError(f"{directory} has no audit.json", "the directory of a finished audit")
-    with disk_errors(path, "read"):
-        text = path.read_text(encoding="utf-8", errors="replace")
-    with disk_errors(table, "read"):
-        lines = table.read_text(encoding="utf-8", errors="replace")
-    try:
-        document = json.loads(text)
+    document, lines = read_json(path, _ACCEPTED), read_text(table, _ACCEPTED)
+    with damage(path, _ACCEPTED):
         missing = [name for name in _NEEDED if name not in document]
         if missing:
             raise ValueError(f"no {missing[0]}")
+    with damage(table, _ACCEPTED):
         rows = tuple(_row(each) for each in csv.DictReader(lines.splitlines()))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise StoreError(
-            f"{directory} holds a damaged audit ({error})", "files that relrob audit wrote"
-        ) from error
     return AuditData(document, rows, directory)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,10 +13,12 @@ from relrob.domain.record import AttackRecord, Record, Set, WitnessView, by_netw
 from relrob.errors import StoreError
 from relrob.report.class_names import class_name
 from relrob.store.evidence import Evidence, read_evidence
+from relrob.store.header_check import check_header
 from relrob.store.images import asked
 from relrob.store.run_directory import Store
+from relrob.store.summarise import summarise
 from relrob.store.summary import Summary
-from relrob.system.files import disk_errors
+from relrob.system.json_file import damage, read_json
 
 # Images of which a page keeps a small picture: of a set, and in the table of images.
 SHOWN: Final = 12
@@ -55,20 +56,23 @@ def open_run(directory: Path) -> Iterator[RunData]:
             raise StoreError(
                 f"{directory} has no summary.json", "a finished run", "relrob verify again"
             )
-        with disk_errors(path, "read"):
-            text = path.read_text(encoding="utf-8", errors="replace")
-        try:
-            document = json.loads(text)
-            summary = Summary.of(document)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise StoreError(
-                f"{path} is damaged", "a summary.json that relrob verify wrote"
-            ) from error
-        records = tuple(store.records(asked(document)))
+        accepted = "a summary.json that relrob verify wrote"
+        document = read_json(path, accepted)
+        with damage(path, accepted):
+            header = Summary.of(document).header.json()
+            if ("attacks" in document) != ("attacks" in store.config):
+                raise ValueError("its attacks are not those of the store")
+        asked_for = {key: document[key] for key in ("attacks",) if key in document}
+        check_header(path, {**header, **asked_for}, store.config, store.run)
+        records, attacks = tuple(store.records(asked(document))), store.attacks()
+        seconds = store.seconds()
+        spent = sum(seconds[record.index] for record in records)
+        with damage(path, accepted):
+            summary = summarise(records, {**header, **asked_for}, spent, attacks)
         yield RunData(
             summary,
             records,
-            store.attacks(),
+            attacks,
             read_evidence(directory),
             store.config,
             by_network(store.witnesses),

@@ -22,11 +22,13 @@ from relrob.study.pipeline.queue import Queue
 from relrob.study.pipeline.spec import Pipeline
 from relrob.study.pipeline.work import worker
 from relrob.study.pool import Unanswered, map_unordered
-from relrob.system.files import disk_errors, held, sweep, write_atomic
+from relrob.system.files import held, sweep, write_atomic
+from relrob.system.json_file import read_text
 from relrob.system.processors import processors
 
 INDEX: Final = "pipeline.json"
 _FORMAT: Final = 2
+_DELETE: Final = "delete {}, and run the study again: its stages stay"
 
 
 def run_pipeline(
@@ -146,8 +148,7 @@ def read_index(directory: Path) -> dict[str, Any]:
     path = directory / INDEX
     if not path.is_file():
         raise StoreError(f"{directory} holds no study of stages", f"one with a {INDEX}")
-    with disk_errors(path, "read"):
-        text = path.read_text(encoding="utf-8", errors="replace")
+    text = read_text(path, "one that relrob wrote", _DELETE.format(path))
     try:
         found = unsealed(text)
         whole = found["format"] == _FORMAT and all(
@@ -160,7 +161,7 @@ def read_index(directory: Path) -> dict[str, Any]:
         raise StoreError(
             f"{path} is damaged, or of another version",
             "one that relrob wrote",
-            f"delete {path}, and run the study again: its stages stay",
+            _DELETE.format(path),
         )
     return found
 

@@ -152,6 +152,11 @@ def test_an_unfinished_or_damaged_search_is_refused_in_one_line(tmp_path: Path) 
         (place / "radius.json").write_text(json.dumps({**document, **change}))
         with pytest.raises(StoreError, match="is damaged"):
             page(place)
+    for name in ("dataset", "quantised"):
+        edited = {**document, name: {**document[name], "sha256": "0" * 64}}
+        (place / "radius.json").write_text(json.dumps(edited))
+        with pytest.raises(StoreError, match=rf"{name}\.sha256"):
+            page(place)
     (place / "radius.json").unlink()
     with pytest.raises(StoreError, match="not finished"):
         page(place)

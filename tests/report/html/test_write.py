@@ -7,13 +7,16 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import relrob
+from relrob.api.explain import explain
 from relrob.api.page import page
-from relrob.api.study import run_named
+from relrob.api.study import run_named, table_text
 from relrob.errors import StoreError
 from tests.cli_case import Case, relrob_command
 from tests.report.html.test_run_page import Text
@@ -75,6 +78,88 @@ def test_a_directory_that_holds_nothing_finished_is_refused(run: Path, tmp_path:
     (tmp_path / "summary.json").write_text("{")
     with pytest.raises(StoreError, match="is damaged"):
         page(tmp_path)
+
+
+def put(*keys: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    def change(document: dict[str, Any]) -> None:
+        for key in keys[:-1]:
+            document = document[key]
+        document[keys[-1]] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            put("dataset", "name", value="imagenet"),
+            r"dataset\.name is .* and 'imagenet' here",
+        ),
+        (put("dataset", "sha256", value="0" * 64), r"dataset\.sha256"),
+        (put("dataset", "images", value=1), "images is 1"),
+        (put("dataset", "images", value=True), "images is True"),
+        (put("dataset", "notes", value="one"), r"dataset\.notes is no list"),
+        (put("dataset", "range", value="0:2"), r"dataset\.range is absent there"),
+        (put("dataset", "classes", value=[1] * 10), r"dataset\.classes is no list"),
+        (put("run", value="0" * 64), "run is"),
+        (put("quantised", "scheme", value="int4"), r"quantised\.scheme"),
+        (put("quantised", "runtime", value="builtin"), r"quantised\.runtime"),
+        (put("quantised", "sha256", value="0" * 64), r"quantised\.sha256"),
+        (put("quantised", "accuracy", value=float("nan")), "NaN is no number"),
+        (put("quantised", "accuracy", value=1.5), r"quantised\.accuracy is 1\.5, not in"),
+        (put("quantised", "accuracy", value="0.9"), r"quantised\.accuracy is '0\.9'"),
+        (put("quantised", "path", value=3), r"quantised\.path is no text"),
+        (put("quantised", value=3), "is damaged"),
+        (put("reference", "input", value={"scale": "255"}), r"reference\.input\.scale"),
+        (put("region", "radius", value=0.9), r"region\.radius"),
+        (put("region", "exact", "radius", value="9/10"), r"region\.exact\.radius"),
+        (put("arithmetic", value="integer"), "arithmetic"),
+        (put("effective_rule", value="farthest"), "effective_rule"),
+    ],
+)
+def test_a_header_that_is_not_that_of_the_store_is_shown_nowhere(
+    run: Path, tmp_path: Path, change: Callable[[dict[str, Any]], None], words: str
+) -> None:
+    copy = shutil.copytree(run, tmp_path / "copy")
+    document = json.loads((copy / "summary.json").read_text())
+    change(document)
+    (copy / "summary.json").write_text(json.dumps(document))
+    for show in (page, lambda place: table_text([place], "csv")):
+        with pytest.raises(StoreError, match=words) as caught:
+            show(copy)
+        assert str(copy / "summary.json") in str(caught.value)
+
+
+def test_attacks_on_a_page_are_those_of_the_store(run: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(run, tmp_path / "copy")
+    whole = json.loads((copy / "summary.json").read_text())
+    for edited in ({**whole, "attacks": {**whole["attacks"], "seed": 9}}, dict(whole)):
+        if edited == whole:
+            del edited["attacks"]
+        (copy / "summary.json").write_text(json.dumps(edited))
+        with pytest.raises(StoreError, match="attacks"):
+            page(copy)
+
+
+def test_counts_on_a_page_are_those_of_the_store(run: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(run, tmp_path / "copy")
+    document = json.loads((copy / "summary.json").read_text())
+    first = (copy / "report.html").read_bytes()
+    document |= {"sets": dict.fromkeys(document["sets"], 1), "relative_robustness": 1.0}
+    (copy / "summary.json").write_text(json.dumps(document))
+    assert page(copy).read_bytes() == first
+
+
+@pytest.mark.parametrize("data", [b"[" * 200_000, b"\xff{}", b"9" * 5000, b"[]"])
+def test_a_damaged_summary_is_one_line_in_every_command(
+    run: Path, tmp_path: Path, data: bytes
+) -> None:
+    copy = shutil.copytree(run, tmp_path / "copy")
+    (copy / "summary.json").write_bytes(data)
+    for show in (page, lambda place: table_text([place], "csv"), lambda place: explain(place, 0)):
+        with pytest.raises(StoreError, match=r"summary\.json is damaged"):
+            show(copy)
 
 
 def test_an_audit_has_a_page_with_every_rule_and_every_image(case: Case, tmp_path: Path) -> None:
