@@ -36,7 +36,7 @@ class StageFiles:
                 for name, values in json.loads(path.read_text(encoding="utf-8")).items()
             }
             return Curves(found.pop("grid"), found)
-        except (ValueError, KeyError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise StoreError(
                 f"{path} has no distributions ({error})", "a file that relrob wrote"
             ) from error

@@ -96,12 +96,12 @@ def _read_run(directory: Path) -> CellResult:
         header["dataset"]["images"] = len(store.done())
     path = directory / "summary.json"
     if path.is_file():
-        with disk_errors(path):
-            text = path.read_text()
+        with disk_errors(path, "read"):
+            text = path.read_text(encoding="utf-8", errors="replace")
         try:
             header = {name: json.loads(text)[name] for name in (*LEADING, "effective_rule")}
             Header.of(header)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise StoreError(
                 f"{path} is damaged", "a summary.json that relrob verify wrote"
             ) from error
@@ -193,8 +193,8 @@ def read_index(directory: Path) -> dict[str, Any]:
             f"{directory} is not the directory of a study",
             f"one with a {INDEX} that relrob study run wrote",
         )
-    with disk_errors(path):
-        text = path.read_text()
+    with disk_errors(path, "read"):
+        text = path.read_text(encoding="utf-8", errors="replace")
     index: Any = None
     try:
         index = json.loads(text)
@@ -205,7 +205,7 @@ def read_index(directory: Path) -> dict[str, Any]:
             and (directory / cell["directory"]).resolve().is_relative_to(directory.resolve())
             for cell in index["cells"]
         )
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         whole = False
     if not whole:
         raise StoreError(

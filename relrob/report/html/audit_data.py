@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from relrob.audit.rows import Row
 from relrob.errors import StoreError
-from relrob.system.files import disk_errors
+from relrob.system.files import disk_errors, read_regular
 
 _NEEDED: Final = ("verdict", "sentences", "rules", "pair", "weights", "runtimes", "robustness")
 
@@ -30,17 +30,24 @@ def read_audit(directory: Path) -> AuditData:
     path, table = directory / "audit.json", directory / "images.csv"
     if not path.is_file():
         raise StoreError(f"{directory} has no audit.json", "the directory of a finished audit")
-    with disk_errors(path, "read"):
-        text = path.read_text(encoding="utf-8", errors="replace")
-    with disk_errors(table, "read"):
-        lines = table.read_text(encoding="utf-8", errors="replace")
+    texts = []
+    for each in (path, table):
+        with disk_errors(each, "read"):
+            texts.append(read_regular(each).decode(errors="replace"))
     try:
-        document = json.loads(text)
+        document = json.loads(texts[0])
         missing = [name for name in _NEEDED if name not in document]
         if missing:
             raise ValueError(f"no {missing[0]}")
-        rows = tuple(_row(each) for each in csv.DictReader(lines.splitlines()))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        rows = tuple(_row(each) for each in csv.DictReader(texts[1].splitlines(), strict=True))
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        csv.Error,
+    ) as error:
         raise StoreError(
             f"{directory} holds a damaged audit ({error})", "files that relrob audit wrote"
         ) from error
