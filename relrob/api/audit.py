@@ -24,7 +24,7 @@ from relrob.domain.events import Event, Listener, silent
 from relrob.errors import UsageError
 from relrob.registry import load
 from relrob.report.audit.details import details
-from relrob.report.audit.write import audit_json, begin_in, write_audit
+from relrob.report.audit.write import begin_in, write_audit
 from relrob.report.run.rates import ties, undecided
 from relrob.store.attack_summary import Attacks
 from relrob.store.configuration import canonical
@@ -98,6 +98,7 @@ def audit(
     told |= {"time": None if time == TIME else time, "seed": seed or None, "baseline": baseline}
     told |= {"policy": None if isinstance(policy, Policy) else policy, **options}
     typed, held = command("audit", told), asked(policy, options)
+    old = None if baseline is None else read_baseline(Path(baseline))
     seconds, given = seconds_of(str(time)), _regioned(options, seed)
     radius, step = given.pop("radius", None), given.pop("step", None)
     first = request_of(radius, step, reference, quantised, given)
@@ -105,7 +106,8 @@ def audit(
     subject = subject_of(first, stages, listener)
     chosen = _sampled(subject, images, interval, seed, seconds * count, listener)
     directory = Path(out) if out is not None else _place(subject, chosen, first.attacks)
-    old = None if baseline is None else read_baseline(Path(baseline), subject.json())
+    if old is not None:
+        old.check_same(subject.json())
     closely = {**given, "images": chosen.images, "time_limit": chosen.seconds}
     if subject.region.joint:
         closely["counts"] = False
@@ -283,7 +285,7 @@ def _concluded(
         },
     }
     more = details(checked.pair, checked.weights, checked.runtimes)
-    write_audit(directory, document, rows, more)
+    text = write_audit(directory, document, rows, more)
     load("relrob.report.html.write:write_audit_page")(directory)
     return AuditResult(
         verdict_of(rules),
@@ -292,7 +294,7 @@ def _concluded(
         rows,
         None if looked.run is None else looked.run.summary,
         directory,
-        audit_json(document),
+        text,
     )
 
 
@@ -333,7 +335,7 @@ def _sentences(
     if summary is not None:
         told += ties(summary)
     if old is not None:
-        told.append(changed_since(changes(facts, old.facts)))
+        told += [changed_since(changes(facts, old.facts)), old.warning]
     return tuple(each for each in told if each)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,14 +9,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from relrob.audit.facts import Facts, facts_of
-from relrob.audit.rows import COLUMNS, READERS, Row
+from relrob.audit.table import rows_in
 from relrob.errors import StoreError, UsageError
-from relrob.system.json_file import read_json, read_text
+from relrob.system.files import disk_errors, read_regular, sha256_bytes
 
 DOCUMENT: Final = "audit.json"
 IMAGES: Final = "images.csv"
-# The columns without which a line says nothing; an audit of an earlier version has these.
-_NEEDED: Final = COLUMNS[: COLUMNS.index("quantised_verdict") + 1]
+# The most bytes of either file: that of ten million images has fewer.
+_LARGEST: Final = 1 << 30
+_WRITTEN: Final = "a directory that relrob audit wrote"
+_HINT: Final = "copy it again, or another --baseline"
 _HEX: Final = 64  # letters of a digest
 # What both audits must be about: words for the message, and where it stands in audit.json.
 _SAME: Final = (
@@ -34,10 +35,36 @@ _SAME: Final = (
 
 @dataclass(frozen=True)
 class Baseline:
-    """The audit of a directory, as facts."""
+    """The audit of a directory, as facts. `subject`: words of `_SAME` to what it was about, in
+    JSON; `sealed`: does audit.json hold the digest of images.csv?"""
 
     directory: str
     facts: Facts
+    subject: Mapping[str, str]
+    sealed: bool
+
+    def check_same(self, now: Mapping[str, Any]) -> None:
+        """Raise UsageError where it is of another data set, reference or region. `now`: the keys of
+        audit.json of the audit that it is for."""
+        for what, new in _subject(now).items():
+            old = self.subject[what]
+            if old != new:
+                raise UsageError(
+                    f"baseline {self.directory} is of another {what}: {_short(old)}, "
+                    f"now {_short(new)}",
+                    "an audit of the same reference, data set and region",
+                    "--baseline another directory",
+                )
+
+    @property
+    def warning(self) -> str:
+        """What to heed about it, "" for nothing."""
+        if self.sealed:
+            return ""
+        return (
+            "the baseline is of an older relrob, without a digest of its images.csv: that nobody "
+            "edited it is not known"
+        )
 
 
 @dataclass(frozen=True)
@@ -54,28 +81,67 @@ class Changes:
         return {"new": list(self.new), "mended": list(self.mended), "still": list(self.kept)}
 
 
-def read_baseline(directory: Path, now: Mapping[str, Any]) -> Baseline:
-    """The audit in a directory. `now`: the keys of audit.json of the audit that it is for.
-
-    Raises StoreError for a directory without an audit, UsageError for one of another data set,
-    reference or region.
-    """
-    document = _document(directory / DOCUMENT)
-    for what, keys in _SAME:
-        old, new = (_at(each, keys) for each in (document, now))
-        if old != new:
-            raise UsageError(
-                f"baseline {directory} is of another {what}: {_short(old)}, now {_short(new)}",
-                "an audit of the same reference, data set and region",
-                "--baseline another directory",
-            )
-    rows = _rows(directory / IMAGES)
-    listed = _at(document, ("pair", "diagnosis")) or []
-    blocking = [each["id"] for each in listed if each.get("blocking")]
-    differing = _at(document, ("runtimes", "most_differing"))
-    runtimes = (int(differing[0]), int(differing[1])) if differing else None
+def read_baseline(directory: Path) -> Baseline:
+    """The audit in a directory. Raises StoreError for a directory without an audit, and for files
+    that are damaged or not of one audit."""
+    path, table = directory / DOCUMENT, directory / IMAGES
+    text = _text(path)
+    try:
+        document = json.loads(text)
+        subject = _subject(document)
+    except RecursionError as error:
+        raise StoreError(f"{path} is no JSON: it nests too deeply", _WRITTEN, _HINT) from error
+    except ValueError as error:
+        raise StoreError(f"{path} is no JSON", _WRITTEN, _HINT) from error
+    if not isinstance(document, dict) or "verdict" not in document:
+        raise StoreError(f"{path} is no audit", _WRITTEN, _HINT)
+    images, blocking, runtimes, digest = _fields(path, document)
+    text = _text(table)
+    if digest is not None and digest != sha256_bytes(text.encode()):
+        raise StoreError(
+            f"{table} is not the one of its audit.json: its SHA-256 is another",
+            _WRITTEN,
+            _HINT,
+        )
+    try:
+        rows = rows_in(text, images)
+    except ValueError as error:
+        raise StoreError(f"{table} is damaged: {error}", _WRITTEN, _HINT) from error
     labelled = _at(document, ("dataset", "labels")) != "reference"
-    return Baseline(str(directory), facts_of(rows, labelled, blocking, runtimes))
+    facts = facts_of(rows, labelled, blocking, runtimes)
+    return Baseline(str(directory), facts, subject, digest is not None)
+
+
+def _fields(
+    path: Path, document: Mapping[str, Any]
+) -> tuple[int, list[str], tuple[int, int] | None, str | None]:
+    """(images, names of blocking diagnoses, labels that two runtimes gave and images compared,
+    SHA-256 of images.csv). Raises StoreError that names the key of another type."""
+    images = _at(document, ("dataset", "images"))
+    listed = _at(document, ("pair", "diagnosis"))
+    apart = _at(document, ("runtimes", "most_differing"))
+    digest = _at(document, ("files", IMAGES))
+    named = isinstance(listed, list) and all(
+        isinstance(_at(each, ("id",)), str) and isinstance(_at(each, ("blocking",)), bool)
+        for each in listed
+    )
+    counted = isinstance(apart, list) and [_counts(each) for each in apart] == [True, True]
+    for key, good in (
+        ("dataset.images", _counts(images)),
+        ("pair.diagnosis", named),
+        ("runtimes.most_differing", apart is None or (counted and apart[0] <= apart[1])),
+        (f"files[{IMAGES!r}]", "files" not in document or isinstance(digest, str)),
+    ):
+        if not good:
+            raise StoreError(
+                f"{path} is damaged: {key} is missing or of another type", _WRITTEN, _HINT
+            )
+    blocking = [each["id"] for each in listed if each["blocking"]]
+    return images, blocking, None if apart is None else (apart[0], apart[1]), digest
+
+
+def _counts(value: Any) -> bool:
+    return type(value) is int and value >= 0
 
 
 def changes(facts: Facts, old: Facts) -> Changes:
@@ -93,38 +159,27 @@ def _at(document: Any, keys: Sequence[str]) -> Any:
     return document
 
 
-def _short(value: Any) -> str:
+def _subject(document: Any) -> dict[str, str]:
+    """Words of `_SAME` to the value in JSON. Raises ValueError, RecursionError."""
+    return {
+        what: json.dumps(_at(document, keys), sort_keys=True, allow_nan=False)
+        for what, keys in _SAME
+    }
+
+
+def _short(text: str) -> str:
     """A digest in sixteen letters; a region in JSON."""
+    value = json.loads(text)
     if isinstance(value, str):
         return value[:16] if len(value) == _HEX else value or "pixels as they are"
-    return json.dumps(value, sort_keys=True)
+    return text
 
 
-def _document(path: Path) -> dict[str, Any]:
-    """audit.json. Raises StoreError."""
-    found = read_json(path, "an audit.json that relrob wrote")
-    if not isinstance(found, dict) or "verdict" not in found:
-        raise StoreError(f"{path} is no audit", "an audit.json that relrob wrote")
-    return found
-
-
-def _rows(path: Path) -> tuple[Row, ...]:
-    """The rows of images.csv. Raises StoreError."""
-    lines = csv.DictReader(read_text(path, "an images.csv of relrob audit").splitlines())
-    missing = [name for name in _NEEDED if name not in (lines.fieldnames or ())]
-    if missing:
-        raise StoreError(f"{path} has no column {missing[0]}", "an images.csv of relrob audit")
+def _text(path: Path) -> str:
+    """A file as text. Raises StoreError."""
+    with disk_errors(path, "read"):
+        data = read_regular(path, _LARGEST)
     try:
-        return tuple(Row(**_cells(line)) for line in lines)
-    except (ValueError, TypeError) as error:
-        raise StoreError(f"{path}: {error}", "an images.csv of relrob audit") from error
-
-
-def _cells(line: Mapping[str, str | None]) -> dict[str, Any]:
-    """The fields of a row that a line has."""
-    found: dict[str, Any] = {}
-    for name, read in READERS.items():
-        text = line.get(name) or ""
-        if text or read is str:
-            found[name] = read(text)
-    return found
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise StoreError(f"{path} is no text", _WRITTEN, _HINT) from error

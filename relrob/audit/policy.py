@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import textwrap
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -14,10 +13,9 @@ from typing import Any, Final
 from relrob.audit.diagnosis import IDS
 from relrob.audit.rules import DIAGNOSES, OFF, RULES, Threshold, rule_of, threshold_of
 from relrob.errors import UsageError
-from relrob.system.files import disk_errors, read_regular
+from relrob.system.toml import toml_tables, toml_text
 
 _TABLES: Final = ("rules", "judge")
-_MOST: Final = 1 << 20  # bytes of a policy
 _KEY: Final = re.compile(r"""^\s*["']?([\w-]+)["']?\s*=""")
 _TABLE: Final = re.compile(r"^\s*\[\s*([\w-]+)\s*\]")
 
@@ -93,15 +91,8 @@ def text_of(options: Mapping[str, Any]) -> str:
 def read_policy(path: Path) -> Policy:
     """The policy of a file; rules that it does not name keep their default. Raises UsageError,
     StoreError."""
-    with disk_errors(path, "read"):
-        data = read_regular(path, _MOST)
-    try:
-        text = data.decode()
-        document = tomllib.loads(text)
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(
-            f"{path} is no TOML: {error}", "a policy", "relrob audit --print-policy"
-        ) from error
+    text = toml_text(path)
+    document = toml_tables(str(path), text, "a policy", "relrob audit --print-policy")
     return policy_of(document, str(path), lines_of(text))
 
 

@@ -210,7 +210,7 @@ def read_index(directory: Path) -> dict[str, Any]:
             and (directory / cell["directory"]).resolve().is_relative_to(directory.resolve())
             for cell in index["cells"]
         )
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         whole = False
     if not whole:
         raise StoreError(f"{path} is damaged, or of another version", accepted)

@@ -135,13 +135,19 @@ def _sets(records: Sequence[Record]) -> SetSizes:
     )
 
 
+def admits(which: Set, verdicts: tuple[str, str]) -> bool:
+    """May an image with these verdicts, the reference's first, be in the set?"""
+    if which is Set.UNKNOWN and Status.UNKNOWN not in verdicts:
+        return False
+    return all(
+        verdict in allowed for verdict, allowed in zip(verdicts, _ADMITS[which], strict=True)
+    )
+
+
 def _check(record: Record) -> None:
     """Raise StoreError when set, verdicts and counts of a record contradict one another."""
     verdicts = (record.reference_verdict, record.quantised_verdict)
-    admitted = all(
-        verdict in allowed for verdict, allowed in zip(verdicts, _ADMITS[record.set], strict=True)
-    )
-    if not admitted or (record.set is Set.UNKNOWN and Status.UNKNOWN not in verdicts):
+    if not admits(record.set, verdicts):
         raise StoreError(
             f"image {record.index} is in {record.set} "
             f"with verdicts {verdicts[0]!r} and {verdicts[1]!r}"

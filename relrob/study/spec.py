@@ -11,7 +11,6 @@ step = ["1/4", "1/2"]
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, fields
 from importlib.resources import files
@@ -23,16 +22,13 @@ from typing import Any, Final
 from relrob.errors import UsageError
 from relrob.study.options import USES, filled, idle, spelled
 from relrob.study.request import CONSTANTS, Request, asked_with
-from relrob.system.files import disk_errors, sha256_bytes
+from relrob.system.files import sha256_bytes
+from relrob.system.toml import toml_tables, toml_text
 
 _OPTIONS: Final = tuple(field.name for field in fields(Request))
 _DEFAULTS: Final = {field.name: field.default for field in fields(Request)}
 _HEAD: Final = ("title", "published", "defaults", "grid")
 _EXACT: Final = ("radius", "step", *CONSTANTS)
-# The most bytes of a file.
-LARGEST: Final = 1 << 18
-# The most dots in a line: tomllib takes the square of their number.
-MOST_DOTS: Final = 500
 MOST_CELLS: Final = 10_000
 
 
@@ -96,7 +92,7 @@ def find_spec(
 
 def find_text(name: str) -> tuple[str, str]:
     """(name, TOML text) of the built-in study of that name, or of the one in a file. Raises
-    UsageError."""
+    UsageError, StoreError."""
     known = builtin()
     if name in known:
         return name, known[name]
@@ -107,34 +103,16 @@ def find_text(name: str) -> tuple[str, str]:
             f"{', '.join(known)}, or a file that ends in .toml",
             "relrob study list",
         )
-    if not path.is_file():
+    if not path.exists():
         raise UsageError(
             f"study {name}: no such file", f"{', '.join(known)}, or a file that ends in .toml"
         )
-    with disk_errors(path):
-        data = path.read_bytes() if path.stat().st_size <= LARGEST else b""
-    if not data:
-        raise UsageError(f"{path} is empty or has more than {LARGEST:,} bytes", "a TOML file")
-    try:
-        text = data.decode()
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not UTF-8", "a TOML file") from error
-    return path.stem, text
+    return path.stem, toml_text(path)
 
 
 def parsed(name: str, text: str) -> dict[str, Any]:
     """The tables of a study's text. Raises UsageError."""
-    try:
-        deep = max((line.count(".") for line in text.splitlines()), default=0)
-        if deep > MOST_DOTS:
-            raise UsageError(f"study {name}: a line with {deep:,} dots", f"{MOST_DOTS} at most")
-        return tomllib.loads(text)
-    except (
-        # Numbers of thousands of digits and deep nesting raise these too.
-        ValueError,
-        RecursionError,
-    ) as error:
-        raise UsageError(f"study {name}: {error}", "a TOML file") from error
+    return toml_tables(f"study {name}", text)
 
 
 def read_spec(

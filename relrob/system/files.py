@@ -23,6 +23,7 @@ _PREFIX = ".relrob-partial-"
 _LOCK = ".relrob-in-use"
 log = logging.getLogger(__name__)
 _NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EINVAL)
+_NOT_THAT_FILE = (*_NO_FILE, errno.EFBIG)  # of `read_regular`
 NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 DESCRIPTORS = "ulimit -n 1024, which lets a program open more files"
 
@@ -128,7 +129,7 @@ def _remedy(path: Path, error: OSError, doing: str) -> str:
     written, the right path of what is read."""
     if error.errno in NO_DESCRIPTORS:
         return DESCRIPTORS
-    if doing == "read" and error.errno in _NO_FILE:
+    if doing == "read" and error.errno in _NOT_THAT_FILE:
         return "check the path"
     full = "free space, or " if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else ""
     cache = _cache_root()

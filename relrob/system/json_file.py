@@ -6,6 +6,7 @@ Whatever the file holds, an error is one line that names it.
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from relrob.system.files import disk_errors, read_regular
 
 # Bytes of one such file: evidence.json has pictures, images.csv a line an image.
 LARGEST: Final = 1 << 28
+_ODD: Final = (ValueError, TypeError, AttributeError, IndexError, OverflowError, csv.Error)
 
 
 def read_text(path: Path, accepted: str, hint: str = "") -> str:
@@ -49,7 +51,7 @@ def damage(path: Path, accepted: str, hint: str = "") -> Iterator[None]:
         raise StoreError(f"{path} is damaged (no UTF-8 text)", accepted, hint) from error
     except KeyError as error:
         raise StoreError(f"{path} is damaged (no entry {error})", accepted, hint) from error
-    except (ValueError, TypeError, AttributeError, IndexError, OverflowError) as error:
+    except _ODD as error:
         raise StoreError(f"{path} is damaged ({error})", accepted, hint) from error
 
 

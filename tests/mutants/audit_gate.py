@@ -3,6 +3,7 @@
 from tests.mutants.planting import Mutant
 
 GATE = ("tests/audit/test_gate.py", "tests/audit/test_headline.py", "tests/report/test_audit.py")
+BASELINE = ("tests/audit/test_baseline.py",)
 DOUBTS = ("tests/cli/test_doubts.py",)
 MUTANTS = (
     Mutant(
@@ -66,7 +67,7 @@ MUTANTS = (
         "relrob/audit/baseline.py",
         '    ("reading of the reference", ("reference", "contract")),\n',
         "",
-        GATE,
+        BASELINE,
     ),
     Mutant(
         "audit: a known diagnosis spares the robustness",
@@ -101,7 +102,21 @@ MUTANTS = (
         "relrob/audit/baseline.py",
         '    ("region", ("region",)),\n',
         "",
-        ("tests/report/test_audit.py",),
+        BASELINE,
+    ),
+    Mutant(
+        "baseline: a table that was edited passes",
+        "relrob/audit/baseline.py",
+        "if digest is not None and digest != sha256_bytes(text.encode()):",
+        "if digest is not None and digest == sha256_bytes(b''):",
+        BASELINE,
+    ),
+    Mutant(
+        "baseline: a set that its verdicts contradict passes",
+        "relrob/audit/table.py",
+        'admits(Set(row.set), verdicts) if row.sampled else verdicts == ("", "")',
+        'row.sampled or verdicts == ("", "")',
+        BASELINE,
     ),
     Mutant(
         "baseline: images that nobody looked at are mended",

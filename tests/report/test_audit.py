@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -12,12 +13,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from relrob.audit.baseline import read_baseline
-from relrob.audit.facts import facts_of
 from relrob.audit.policy import changed, default_policy, read_policy
 from relrob.audit.rows import COLUMNS
 from relrob.audit.rules import DIAGNOSES, OFF, RULES
-from relrob.errors import StoreError, UsageError
+from relrob.errors import StoreError
 from relrob.report.audit.csv_file import rows_csv
 from relrob.report.audit.github import tell, workflow_commands
 from relrob.report.audit.junit import junit_xml
@@ -219,62 +218,19 @@ def test_words() -> None:
 
 
 def test_the_lines_of_images_are_those_of_a_run(tmp_path: Path) -> None:
-    """With clean labels for every image; and they come back as a baseline."""
+    """With clean labels for every image."""
     assert [name for name in RUN_COLUMNS if name in COLUMNS] == list(COLUMNS[:15])
     rows = made_rows()
     lines = list(csv.DictReader(rows_csv(rows).splitlines()))
     assert [line["index"] for line in lines] == [str(index) for index in range(20)]
     assert (lines[3]["set"], lines[12]["set"], lines[12]["quantised_label"]) == ("R^FP", "", "0")
-    document = made_document(rows)
-    write_audit(tmp_path, document, rows)
-    assert read_baseline(tmp_path, document).facts == facts_of(rows)
+    text = write_audit(tmp_path, made_document(rows), rows)
+    assert (tmp_path / "audit.json").read_text() == text
+    digest = hashlib.sha256((tmp_path / "images.csv").read_bytes()).hexdigest()
+    assert json.loads(text)["files"] == {"images.csv": digest}
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "audit.json", "audit.sarif", "images.csv", "junit.xml", "table.md"
     ]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "words"),
-    [
-        ("dataset", {"sha256": "e" * 64, "split": "test", "labels": "given"}, "data set: dddd"),
-        ("dataset", {"sha256": "d" * 64, "split": "train", "labels": "given"}, "split: test"),
-        ("reference", {"sha256": "c" * 64}, "reference: aaaa"),
-        ("reference", {"sha256": "a" * 64, "contract": "--input-scale 255"}, "reading of the"),
-        ("reference", {"sha256": "a" * 64, "layout": "chw"}, "layout of the reference"),
-        ("reference", {"sha256": "a" * 64, "runtime": "keras"}, "runtime of the reference"),
-        ("region", {"kind": "l1"}, "region"),
-    ],
-)
-def test_a_baseline_of_another_kind_is_refused(
-    tmp_path: Path, key: str, value: dict[str, Any], words: str
-) -> None:
-    document = made_document()
-    write_audit(tmp_path, document, made_rows())
-    with pytest.raises(UsageError, match=f"is of another {words}"):
-        read_baseline(tmp_path, {**document, key: value})
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "words"),
-    [
-        ("audit.json", None, "cannot read"),
-        ("audit.json", "{", "is damaged"),
-        ("audit.json", "[" * 200_000, "nested too deep"),
-        ("audit.json", "[]", "is no audit"),
-        ("images.csv", "index,label\n1,2\n", "has no column reference_label"),
-        ("images.csv", ",".join(COLUMNS) + "\nx,1,1,1\n", "invalid literal"),
-    ],
-)
-def test_a_baseline_that_is_damaged_is_refused(
-    tmp_path: Path, name: str, text: str | None, words: str
-) -> None:
-    document = made_document()
-    write_audit(tmp_path, document, made_rows())
-    (tmp_path / name).unlink()
-    if text is not None:
-        (tmp_path / name).write_text(text)
-    with pytest.raises(StoreError, match=words):
-        read_baseline(tmp_path, document)
 
 
 def test_the_document_is_sorted_and_has_times_under_one_key() -> None:

@@ -51,7 +51,7 @@ def test_references_are_of_data_sets() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("title = ", "study mine: Invalid value"),
+        ("title = ", "study mine is no TOML: Invalid value"),
         ('titel = "x"\n' + GRID, "option 'titel'"),
         ('title = "x"', "without a grid"),
         ("grid = 3", "without a grid"),

@@ -13,7 +13,7 @@ from relrob.report.audit.csv_file import rows_csv
 from relrob.report.audit.junit import junit_xml
 from relrob.report.audit.sarif import sarif_json
 from relrob.report.audit.words import markdown
-from relrob.system.files import check_writable, disk_errors, write_atomic
+from relrob.system.files import check_writable, disk_errors, sha256_bytes, write_atomic
 
 # Names in the directory of an audit.
 OWN: Final = frozenset(
@@ -28,14 +28,16 @@ def audit_json(document: Mapping[str, Any]) -> str:
 
 
 def files_of(document: Mapping[str, Any], rows: Sequence[Row], more: str = "") -> dict[str, str]:
-    """Names and texts; audit.json comes last, so that a directory with one is complete. `more`:
-    Markdown for the end of table.md."""
+    """Names and texts; audit.json comes last, so that a directory with one is complete, and holds
+    the SHA-256 of images.csv as `files`. `more`: Markdown for the end of table.md."""
+    table = rows_csv(rows)
+    sealed = {**document, "files": {"images.csv": sha256_bytes(table.encode())}}
     return {
-        "images.csv": rows_csv(rows),
+        "images.csv": table,
         "table.md": "\n".join(part for part in (markdown(document), more) if part),
         "junit.xml": junit_xml(document),
         "audit.sarif": sarif_json(document),
-        "audit.json": audit_json(document),
+        "audit.json": audit_json(sealed),
     }
 
 
@@ -56,7 +58,9 @@ def begin_in(directory: Path) -> None:
 
 def write_audit(
     directory: Path, document: Mapping[str, Any], rows: Sequence[Row], more: str = ""
-) -> None:
-    """Write the files, each whole or not at all. Raises StoreError."""
-    for name, text in files_of(document, rows, more).items():
+) -> str:
+    """Write the files, each whole or not at all; returns audit.json. Raises StoreError."""
+    files = files_of(document, rows, more)
+    for name, text in files.items():
         write_atomic(directory / name, text)
+    return files["audit.json"]

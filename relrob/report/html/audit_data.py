@@ -36,7 +36,7 @@ def read_audit(directory: Path) -> AuditData:
         if missing:
             raise ValueError(f"no {missing[0]}")
     with damage(table, _ACCEPTED):
-        rows = tuple(_row(each) for each in csv.DictReader(lines.splitlines()))
+        rows = tuple(_row(each) for each in csv.DictReader(lines.splitlines(), strict=True))
     return AuditData(document, rows, directory)
 
 
