@@ -15,9 +15,12 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+from relrob.domain.record import WitnessView
 from relrob.registry import load
 from relrob.report.run.table import table_markdown
+from relrob.report.run.wording import region_words
 from relrob.report.run.write import summary_json
+from relrob.store.header import Header
 from relrob.store.run_directory import Store
 from relrob.store.summary import Summary
 from relrob.system.files import write_atomic
@@ -31,8 +34,13 @@ def main(run: Path) -> None:
     for name in ("summary.json", "table.md", "images.csv"):
         write_atomic(HERE / name, (run / name).read_bytes())
     with Store.read(run) as store:
-        views = [view for view in store.witnesses() if view.network == "reference"]
-        load("relrob.report.run.picture:gallery")(views, HERE / "gallery.png", limit=8)
+        # One an image: the reference's, or that of an image which the quantised network alone lost.
+        first: dict[int, WitnessView] = {}
+        for view in store.witnesses():
+            if view.network == "reference" or view.index not in first:
+                first[view.index] = view
+        views, region = [first[index] for index in sorted(first)], region_words(header(run))
+        load("relrob.report.run.picture:gallery")(views, HERE / "gallery.png", 8, region)
         provenance = {
             "command": "relrob verify --radius 20 --step 0.25",
             "content_sha256": store.content_sha256(),
@@ -42,6 +50,11 @@ def main(run: Path) -> None:
             "packages": {name: version(name) for name in PACKAGES},
         }
     write_atomic(HERE / "provenance.json", json.dumps(provenance, indent=2) + "\n")
+
+
+def header(run: Path) -> Header:
+    """The header of the run's summary."""
+    return Header.of(json.loads((run / "summary.json").read_text(encoding="utf-8")))
 
 
 def again() -> None:

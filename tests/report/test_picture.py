@@ -155,6 +155,13 @@ def test_captions_say_who_is_wrong() -> None:
     ]
 
 
+def test_a_contact_sheet_names_what_it_shows() -> None:
+    views = [make_witness(index) for index in range(3)]
+    assert picture._sheet_title(views, views, "") == "3 witnesses"
+    assert picture._sheet_title(views[:1], views[:1], "ladder") == "1 witness; ladder"
+    assert picture._sheet_title(views, views[:2], "x") == "The first 2 of 3 witnesses; x"
+
+
 def test_a_contact_sheet_grows_with_its_witnesses_up_to_the_limit(tmp_path: Path) -> None:
     views = [make_witness(index, channels=1 + 2 * (index % 2)) for index in range(9)]
     sizes = {}

@@ -62,17 +62,18 @@ def witness_png(view: WitnessView) -> bytes:
     return _png(canvas)
 
 
-def gallery(views: Sequence[WitnessView], path: Path, limit: int = 24) -> None:
+def gallery(views: Sequence[WitnessView], path: Path, limit: int = 24, region: str = "") -> None:
     """Write a contact sheet of the first `limit` witnesses, two a row.
 
     Raises UsageError for no witness, StoreError where the file cannot be written.
     """
-    write_atomic(path, gallery_png(views, limit))
+    write_atomic(path, gallery_png(views, limit, region))
 
 
-def gallery_png(views: Sequence[WitnessView], limit: int = 24) -> bytes:
+def gallery_png(views: Sequence[WitnessView], limit: int = 24, region: str = "") -> bytes:
     """The contact sheet as a PNG: above each witness the image, its class and who is fooled, below
-    it what both networks say and what the change costs. Raises UsageError for no witness."""
+    it what both networks say and what the change costs. `region`: of the run, in words, for the
+    title. Raises UsageError for no witness."""
     if not views or limit < 1:
         raise UsageError(
             f"a contact sheet of {len(views)} witnesses, at most {limit}", "at least one witness"
@@ -87,7 +88,7 @@ def gallery_png(views: Sequence[WitnessView], limit: int = 24) -> bytes:
     )
     canvas = Image.new("RGB", size, _PAPER)
     draw = ImageDraw.Draw(canvas)
-    _write(draw, (MARGIN, 10), _sheet_title(views, shown), _INK, 15, size[0] - 2 * MARGIN)
+    _write(draw, (MARGIN, 10), _sheet_title(views, shown, region), _INK, 15, size[0] - 2 * MARGIN)
     for number, view in enumerate(shown):
         left = MARGIN + (number % columns) * (wide + 2 * MARGIN)
         top = _TITLE + (number // columns) * (high + MARGIN)
@@ -96,10 +97,11 @@ def gallery_png(views: Sequence[WitnessView], limit: int = 24) -> bytes:
     return _png(canvas)
 
 
-def _sheet_title(views: Sequence[WitnessView], shown: Sequence[WitnessView]) -> str:
+def _sheet_title(views: Sequence[WitnessView], shown: Sequence[WitnessView], region: str) -> str:
     """What the sheet holds."""
     count = f"{len(views):,} witness{'' if len(views) == 1 else 'es'}"
-    return count if len(shown) == len(views) else f"The first {len(shown):,} of {count}"
+    title = count if len(shown) == len(views) else f"The first {len(shown):,} of {count}"
+    return f"{title}; {region}" if region else title
 
 
 def _small(canvas: Image.Image, view: WitnessView, left: int, top: int) -> None:
