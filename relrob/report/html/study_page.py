@@ -165,7 +165,7 @@ def _tiles(document: Mapping[str, Any], judged: Counter[str]) -> list[Tile]:
     if groups is not None:
         done, stages = (sum(group[key] for group in groups) for key in ("done", "stages"))
         tone = Tone.OPEN if done < stages else Tone.PLAIN
-        tiles.append(Tile("stages done", f"{done:,} of {stages:,}", "", tone))
+        tiles.append(Tile("stages done", f"{done:,} of {stages:,}", "counted in each group", tone))
     return tiles
 
 
