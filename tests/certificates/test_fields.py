@@ -275,32 +275,6 @@ def test_a_network_is_looked_for_beside_its_certificate(small: Small, tmp_path: 
         check(folder / "c.json", tmp_path / "absent.onnx")
 
 
-def test_the_file_of_the_right_digest_is_tried_before_it_is_read(
-    small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tried: list[tuple[Path, dict[str, Any]]] = []
-
-    def first(file: Path, **facts: Any) -> None:
-        tried.append((file, facts))
-        raise NetworkError("a planted crash", "a file that can be read")
-
-    def never(*given: Any) -> None:
-        raise AssertionError("read before it was tried")
-
-    for name in ("read_deployed", "runner"):
-        monkeypatch.setattr(f"relrob.certificates.checking.check.{name}", never)
-    path = tmp_path / "c.json"
-    path.write_bytes(canonical({**small.content, "seal": seal(small.content)}))
-    with pytest.raises(NetworkError, match="a planted crash"):
-        check(path, small.network, first=first)
-    facts = {name: small.content["network"][name] for name in ("classes", "runtime", "layout")}
-    assert tried == [(small.network, {"image_shape": (2, 2, 1), **facts})]
-    other = tmp_path / "other.onnx"
-    other.write_bytes(small.network.read_bytes() + b"\0")
-    assert "has SHA-256" in check(path, other, first=first).failure
-    assert len(tried) == 1
-
-
 @pytest.mark.parametrize("text", ["1", "1/3", "20", "7/255"])
 def test_fractions_have_one_spelling(text: str) -> None:
     assert fraction(text, "radius") == Fraction(text)
