@@ -115,7 +115,8 @@ class EnclosedLayer:
             elif self.terms:
                 given = high + moved
                 rest = float32_error(given, self.size, np.abs(self.bias), self.terms)
-                rest = np.where(given.max(axis=-1, keepdims=True) < self.most, rest, inf)
+                if self.most < inf:
+                    rest = np.where(given.max(axis=-1, keepdims=True) < self.most, rest, inf)
             else:
                 rest = np.zeros((*high.shape[:-1], len(self.bias)))
         return Deviation(
