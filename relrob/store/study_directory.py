@@ -75,8 +75,8 @@ def read_study(directory: Path) -> tuple[StudyHead, list[CellResult]]:
     cells = []
     for entry in index["cells"]:
         place = directory / entry["directory"]
-        _check(directory / INDEX, entry["header"], place)
-        cells.append(_read(place, entry["grid"], entry["options"], entry["header"]))
+        told = directory / INDEX
+        cells.append(_read(place, entry["grid"], entry["options"], entry["header"], told))
     return StudyHead(**{key: index[key] for key in _HEAD}), cells
 
 
@@ -102,25 +102,25 @@ def _read_run(directory: Path) -> CellResult:
         document = read_json(path, accepted)
         with damage(path, accepted):
             header = {name: document[name] for name in (*LEADING, "effective_rule")}
-        _check(path, header, directory)
-    with damage(path if path.is_file() else directory / FILE, accepted):
+    told = path if path.is_file() else directory / FILE
+    with damage(told, accepted):
         known = Header.of(header)
     options = {
         "dataset": known.dataset.name,
         "radius": known.region.radius,
         "step": known.region.step,
     }
-    return _read(directory, directory.resolve().name, options, header)
+    return _read(directory, directory.resolve().name, options, header, told)
 
 
-def _check(path: Path, header: Mapping[str, Any], place: Path) -> None:
-    """Hold the header in a file against the store in the directory `place`. Raises StoreError."""
+def _read(
+    place: Path, grid: str, options: dict[str, Any], header: Mapping[str, Any], told: Path
+) -> CellResult:
+    """The run in the directory `place`, whose header, which the file `told` holds, is held against
+    the store. Raises StoreError."""
     with Store.read(place) as store:
-        check_header(path, header, store.config, store.run)
-
-
-def _read(place: Path, grid: str, options: dict[str, Any], header: Mapping[str, Any]) -> CellResult:
-    with Store.read(place) as store:
+        if told != place / FILE:
+            check_header(told, header, store.config, store.run)
         indices = asked(header)
         records, spent, attacks = store.records(indices), store.seconds(), store.attacks()
         older.warn(place / FILE, store.older)
